@@ -1,0 +1,140 @@
+"""The `attain` command line: run the nightly job, ask for its state, look at it in the browser, try it on the sandbox.
+
+Commands read their options and print; what they start is imported when needed, since some of it is slow to import.
+"""
+
+import os
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from dotenv import load_dotenv
+from rich.console import Console
+
+from connectors.errors import ConnectorError
+from orchestration.settings import PROJECT_ROOT, STREAMS, Settings, read_settings
+
+DEMO_AS_OF = date(2026, 8, 14)
+"""The sandbox company's today."""
+DEMO_PORT = 8750
+FAILED, MISUSED = 1, 2
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+sandbox = typer.Typer(no_args_is_help=True, help="A loopback server that speaks the CRMs' protocols.")
+app.add_typer(sandbox, name="sandbox")
+out = Console()
+err = Console(stderr=True)
+
+
+def main() -> None:
+    """Run the command line; an error a person can mend is told in plain words."""
+    load_dotenv(Path.cwd() / ".env")
+    try:
+        app()
+    except ConnectorError as error:
+        err.print(f"[red]{error}[/]", highlight=False)
+        raise SystemExit(MISUSED) from None
+
+
+@app.command()
+def run(
+    as_of: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Recompute as of this date.")] = None,
+    full_refresh: Annotated[bool, typer.Option(help="Read every record again, not only what changed.")] = False,
+) -> None:
+    """Pull the CRMs that are configured, check, build the marts, check again, publish."""
+    raise typer.Exit(_run(_configured(), as_of=as_of.date() if as_of else None, full_refresh=full_refresh))
+
+
+@app.command()
+def status() -> None:
+    """Tell what is fresh, blocked, quarantined and published."""
+    from orchestration.status import is_blocked, status_report
+
+    home = read_settings(os.environ).home
+    out.print(status_report(home))
+    raise typer.Exit(FAILED if is_blocked(home) else 0)
+
+
+@app.command()
+def demo() -> None:
+    """Run the nightly job on the sandbox company; needs no account."""
+    from connectors.sandbox.generate import generate
+    from connectors.sandbox.server import running
+
+    home = os.environ.get("ATTAIN_HOME", str(PROJECT_ROOT / "data" / "demo"))
+    with running(generate(), port=DEMO_PORT) as server:
+        settings = read_settings({"ATTAIN_HOME": home, **server.environment()})
+        raise typer.Exit(_run(settings, as_of=DEMO_AS_OF, full_refresh=False))
+
+
+@app.command()
+def dev(port: Annotated[int, typer.Option(help="Where the page is served.")] = 3000) -> None:
+    """Open the Dagster UI with the schedule running; without a configured CRM, on the sandbox company."""
+    settings = read_settings(os.environ)
+    if settings.credentials:
+        raise typer.Exit(_dagster_dev(settings, port))
+    from connectors.sandbox.generate import generate
+    from connectors.sandbox.server import running
+
+    out.print("No CRM is configured; this is the sandbox company.")
+    with running(generate(), port=DEMO_PORT) as server:
+        os.environ.update(server.environment())
+        os.environ.setdefault("ATTAIN_HOME", str(PROJECT_ROOT / "data" / "demo"))
+        raise typer.Exit(_dagster_dev(read_settings(os.environ), port))
+
+
+@sandbox.command()
+def serve(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = DEMO_PORT,
+    folder: Annotated[Path | None, typer.Option("--from", help="Serve a folder of CSV exports.")] = None,
+    crm: Annotated[str, typer.Option("--as", help=f"With --from: {', '.join(STREAMS)}.")] = "salesforce",
+    seed: Annotated[int, typer.Option(help="Another generated company.")] = 1,
+) -> None:
+    """Serve the sandbox company, or a folder of CSV exports as one of the CRMs, until Ctrl-C."""
+    from connectors.sandbox.folder import read_folder
+
+    from connectors.sandbox.generate import generate
+    from connectors.sandbox.server import running
+
+    company = read_folder(folder, crm) if folder else generate(seed=seed)
+    with running(company, port=port) as server:
+        out.print("Serving until Ctrl-C. To pull from it, set in another shell:")
+        for name, value in server.environment().items():
+            out.print(f"export {name}={value}", highlight=False, soft_wrap=True)
+        server.wait()
+
+
+def _configured() -> Settings:
+    settings = read_settings(os.environ)
+    if not settings.credentials:
+        err.print("[red]No CRM is configured.[/] Set its variables as .env.example shows, or try [bold]attain demo[/].")
+        raise typer.Exit(MISUSED)
+    return settings
+
+
+def _run(settings: Settings, *, as_of: date | None, full_refresh: bool) -> int:
+    from orchestration.console import ConsoleProgress, timing_table
+    from orchestration.nightly import run_nightly
+    from orchestration.summary import published_summary
+
+    progress = ConsoleProgress(out)
+    outcome = run_nightly(settings, progress, as_of=as_of, full_refresh=full_refresh)
+    if outcome.is_success:
+        out.print(published_summary(settings.home))
+    out.print(timing_table(progress))
+    for warning in outcome.warnings:
+        out.print(f"[yellow]{warning}[/]", highlight=False)
+    if outcome.is_success:
+        out.print(f"[green]Published[/] to {settings.home / 'published' / 'current'}", soft_wrap=True)
+        return 0
+    for error in outcome.errors:
+        err.print(f"[red]{error}[/]", highlight=False)
+    err.print(f"Nothing was published; the marts stay as they were. Details: {outcome.log}", soft_wrap=True)
+    return FAILED
+
+
+def _dagster_dev(settings: Settings, port: int) -> int:
+    from orchestration.nightly import start_ui
+
+    return start_ui(settings, port)

@@ -1,0 +1,91 @@
+"""Runs the nightly job from the shell, in one process, with its history kept where the Dagster UI looks.
+
+What the job consists of is in `definitions`; what it looks like in `console`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from orchestration.console import ConsoleProgress, tools_output_in
+from orchestration.definitions import build_definitions
+from orchestration.settings import PROJECT_ROOT, Settings
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, in words for people."""
+
+    is_success: bool
+    errors: Sequence[str]
+    warnings: Sequence[str]
+    log: Path
+
+
+def run_nightly(
+    settings: Settings, progress: ConsoleProgress, *, as_of: date | None = None, full_refresh: bool = False
+) -> Outcome:
+    """Run the job once and say how it went; what Dagster and dbt print goes to a log file."""
+    log = settings.home / "logs" / "attain-run.log"
+    with progress.shown(), tools_output_in(log), _instance(settings) as instance:
+        job = build_definitions(settings, progress).resolve_job_def("nightly")
+        result = job.execute_in_process(
+            run_config={
+                "ops": {"pull": {"config": {"full_refresh": full_refresh}}},
+                "resources": {"run": {"config": {"as_of": as_of.isoformat() if as_of else None}}},
+            },
+            instance=instance,
+            raise_on_error=False,
+        )
+    return Outcome(
+        is_success=result.success,
+        errors=_errors(result),
+        warnings=_failed_checks(result, dg.AssetCheckSeverity.WARN),
+        log=log,
+    )
+
+
+def start_ui(settings: Settings, port: int) -> int:
+    """Serve the Dagster UI and run the schedule until Ctrl-C."""
+    environment = {**os.environ, "ATTAIN_HOME": str(settings.home), "DAGSTER_HOME": str(_dagster_home(settings))}
+    command = ["dagster", "dev", "--workspace", str(PROJECT_ROOT / "workspace.yaml"), "--port", str(port)]
+    return subprocess.call([str(Path(sys.executable).with_name(command[0])), *command[1:]], env=environment)
+
+
+def _instance(settings: Settings) -> dg.DagsterInstance:
+    return dg.DagsterInstance.from_config(str(_dagster_home(settings)))
+
+
+def _dagster_home(settings: Settings) -> Path:
+    home = settings.home / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copy(PROJECT_ROOT / "orchestration" / "dagster.yaml", home / "dagster.yaml")
+    return home
+
+
+def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
+    blocked = _failed_checks(result, dg.AssetCheckSeverity.ERROR)
+    failures = (event.step_failure_data for event in result.get_step_failure_events())
+    told = [
+        failure.user_failure_data.description or ""
+        if failure.user_failure_data
+        else str(failure.error.message if failure.error else "failed without a message")
+        for failure in failures
+        if not blocked
+    ]
+    return [*blocked, *told]
+
+
+def _failed_checks(result: dg.ExecuteInProcessResult, severity: dg.AssetCheckSeverity) -> list[str]:
+    return [
+        f"{evaluation.asset_key.to_user_string()}: {evaluation.description or evaluation.check_name}"
+        for evaluation in result.get_asset_check_evaluations()
+        if not evaluation.passed and evaluation.severity == severity
+    ]

@@ -1,0 +1,173 @@
+"""Raw assets: one for each stream of each CRM that is on, pulled with all CRMs side by side, and the gate on each.
+
+The assets follow from the streams' declarations; adding a stream needs no edit here.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from connectors.errors import ApiFailed, ConnectorError, IncompleteRead
+from connectors.landing import StreamLanding
+from connectors.stream import Stream
+from connectors.sync import Pulled, pull
+from expectations.gate import check_stream
+from expectations.quarantine import write_empty
+from orchestration.checks import as_check_result
+from orchestration.resources import Progress, Run
+from orchestration.settings import STREAMS, Settings
+
+WORTH_A_RETRY = (ApiFailed, IncompleteRead)
+
+
+@dataclass
+class CrmPull:
+    """How pulling one CRM went: what is landed stays, also when a later stream failed."""
+
+    done: list[Pulled] = field(default_factory=list)
+    error: ConnectorError | None = None
+
+
+class PullConfig(dg.Config):
+    """Options of the pull."""
+
+    full_refresh: bool = False
+
+
+def raw_assets(settings: Settings, crms: Sequence[str]) -> dg.AssetsDefinition:
+    """Build the assets `[crm, stream]`, all pulled by one step so that the CRMs can be read at the same time."""
+
+    @dg.multi_asset(
+        name="pull",
+        specs=[_spec(crm, stream) for crm in crms for stream in STREAMS[crm]],
+        can_subset=True,
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL),
+    )
+    def pull_crms(
+        context: dg.AssetExecutionContext,
+        config: PullConfig,
+        run: dg.ResourceParam[Run],
+        progress: dg.ResourceParam[Progress],
+    ) -> Iterator[dg.MaterializeResult]:
+        progress.stage("pull")
+        declare_all_streams(run)
+        selected = _by_crm(context.selected_asset_keys)
+
+        def pull_one(crm: str) -> CrmPull:
+            return _pull_crm(settings, crm, selected[crm], run, progress, full_refresh=config.full_refresh)
+
+        with ThreadPoolExecutor(len(selected)) as pool:
+            pulls = dict(zip(selected, pool.map(pull_one, selected), strict=True))
+        for crm_pull in pulls.values():
+            yield from map(_materialized, crm_pull.done)
+        _raise_failures(pulls)
+
+    return pull_crms
+
+
+def gates(crms: Sequence[str]) -> list[dg.AssetChecksDefinition]:
+    """Build one blocking check for each raw asset, run by one step for each CRM."""
+    return [_gate(crm) for crm in crms]
+
+
+def declare_all_streams(run: Run) -> None:
+    """Give SQL an empty table for whatever the CRMs that are off would have brought."""
+    for crm, streams in STREAMS.items():
+        for stream in streams:
+            StreamLanding(run.home, crm, stream).declare()
+            write_empty(run.home, crm, stream.name)
+
+
+def _gate(crm: str) -> dg.AssetChecksDefinition:
+    streams = STREAMS[crm]
+
+    @dg.multi_asset_check(
+        name=f"gate_{crm}",
+        specs=[dg.AssetCheckSpec("gate", asset=[crm, stream.name], blocking=True) for stream in streams],
+    )
+    def check_streams(
+        run: dg.ResourceParam[Run], progress: dg.ResourceParam[Progress]
+    ) -> Iterable[dg.AssetCheckResult]:
+        progress.stage(f"check {crm}")
+        for stream in streams:
+            manifest = StreamLanding(run.home, crm, stream).last_manifest()
+            if manifest is None:
+                raise dg.Failure(f"{crm} {stream.name} was never pulled; run the pull first.", allow_retries=False)
+            result = check_stream(
+                run.home,
+                crm,
+                stream,
+                run_id=run.run_id,
+                as_of=run.as_of,
+                missing_fields=manifest.missing_fields,
+                source_count=manifest.source_count,
+                is_source_count_exact=manifest.source_count_exact,
+            )
+            yield as_check_result(result, asset_key=dg.AssetKey([crm, stream.name]))
+
+    return check_streams
+
+
+def _spec(crm: str, stream: Stream) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        [crm, stream.name],
+        group_name=crm,
+        kinds={crm, "parquet"},
+        description=f"{stream.object} records of {crm.title()}, every version, as text.",
+        metadata={"dagster/column_schema": _columns(stream)},
+    )
+
+
+def _columns(stream: Stream) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(name, str(stream.fields.get(name, "json"))) for name in stream.columns])
+
+
+def _by_crm(keys: Iterable[dg.AssetKey]) -> Mapping[str, set[str]]:
+    selected: dict[str, set[str]] = {}
+    for key in sorted(keys):
+        selected.setdefault(key.path[0], set()).add(key.path[1])
+    return selected
+
+
+def _pull_crm(
+    settings: Settings, crm: str, names: set[str], run: Run, progress: Progress, *, full_refresh: bool
+) -> CrmPull:
+    result = CrmPull()
+    try:
+        source = settings.connect(crm)
+        for stream in STREAMS[crm]:
+            if stream.name in names:
+                result.done.append(
+                    pull(
+                        source,
+                        stream,
+                        home=run.home,
+                        run_id=run.run_id,
+                        full_refresh=full_refresh,
+                        on_rows=progress.rows,
+                    )
+                )
+    except ConnectorError as error:
+        result.error = error
+    return result
+
+
+def _materialized(pulled: Pulled) -> dg.MaterializeResult:
+    metadata: dict[str, int | str] = {"dagster/row_count": pulled.rows}
+    if pulled.source_count is not None:
+        metadata["records in the CRM"] = pulled.source_count
+    if pulled.missing_fields:
+        metadata["fields not readable"] = ", ".join(pulled.missing_fields)
+    if pulled.unavailable:
+        metadata["unavailable"] = pulled.unavailable
+    return dg.MaterializeResult(asset_key=[pulled.crm, pulled.stream], metadata=metadata)
+
+
+def _raise_failures(pulls: Mapping[str, CrmPull]) -> None:
+    errors = [crm_pull.error for crm_pull in pulls.values() if crm_pull.error]
+    if errors:
+        raise dg.Failure(
+            "\n".join(map(str, errors)), allow_retries=all(isinstance(error, WORTH_A_RETRY) for error in errors)
+        )

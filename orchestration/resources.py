@@ -1,0 +1,72 @@
+"""What a run holds while it lasts: the data folder, locked for it alone, its as-of date, and an ear for its progress.
+
+Values and one resource; what is done with them is in the asset modules.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+from filelock import FileLock, Timeout
+
+
+class Progress(Protocol):
+    """Hears how far a run is."""
+
+    def rows(self, crm: str, stream: str, rows: int) -> None:
+        """`rows` more record versions have been read."""
+
+    def stage(self, name: str) -> None:
+        """A new stage begins."""
+
+
+class Silent:
+    """Tells nobody; the Dagster UI has its own view."""
+
+    def rows(self, crm: str, stream: str, rows: int) -> None:
+        """Do nothing."""
+
+    def stage(self, name: str) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One nightly run."""
+
+    home: Path
+    run_id: str
+    """Sorts by time, and leads to the Dagster run: `20260814T020000-1a2b3c4d`."""
+    as_of: date
+
+
+class RunResource(dg.ConfigurableResource[Run]):
+    """Locks the data folder for one run at a time and fixes the run's as-of date."""
+
+    home: str
+    timezone: str
+    as_of: str | None = None
+    """Recompute as if this were the date; default: today in the business time zone."""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Run]:
+        """Hold the lock as long as the run lasts; a killed process gives it back by itself."""
+        home = Path(self.home)
+        home.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(home / "run.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise dg.Failure(
+                f"Another run is using {home}. Wait for it to end, or start this one with another ATTAIN_HOME.",
+                allow_retries=False,
+            ) from None
+        with lock:
+            run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{(context.run_id or 'adhoc')[:8]}"
+            today = datetime.now(ZoneInfo(self.timezone)).date()
+            yield Run(home, run_id, date.fromisoformat(self.as_of) if self.as_of else today)

@@ -1,0 +1,145 @@
+"""The only reader of the environment: which CRMs are on, with which credentials, and where the data lives.
+
+Nothing is opened or contacted here; a half-set CRM is an error that names the variables.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from connectors import dynamics, hubspot, salesforce
+from connectors.errors import ConfigurationError
+from connectors.stream import Source, Stream
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+STREAMS: Mapping[str, Sequence[Stream]] = {
+    "salesforce": salesforce.STREAMS,
+    "hubspot": hubspot.STREAMS,
+    "dynamics": dynamics.STREAMS,
+}
+"""Every CRM that Attain reads, on or off, in the order people see them."""
+
+Credentials = salesforce.Credentials | hubspot.Credentials | dynamics.Credentials
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the environment says, checked."""
+
+    home: Path
+    """Absolute folder of all runtime data: landing, quality, warehouse, published, run history."""
+    timezone: str
+    """The business time zone: what "today" and "the day a deal closed" mean."""
+    currency: str
+    schedule: str
+    """Cron expression, in the business time zone."""
+    alert_webhook: str | None
+    """Where a failed night is told, as a chat message."""
+    credentials: Mapping[str, Credentials]
+    """By CRM; a CRM that is off is absent."""
+
+    def connect(self, crm: str) -> Source:
+        """Log in to one CRM."""
+        match self.credentials[crm]:
+            case salesforce.Credentials() as credentials:
+                return salesforce.Salesforce(credentials)
+            case hubspot.Credentials() as credentials:
+                return hubspot.HubSpot(credentials)
+            case credentials:
+                return dynamics.Dynamics(credentials)
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read and check the settings.
+
+    Raises:
+        ConfigurationError: a CRM is set by halves, or a value makes no sense.
+
+    """
+    env = {name: value.strip() for name, value in environment.items() if value.strip()}
+    found = {
+        "salesforce": _salesforce(env),
+        "hubspot": _hubspot(env),
+        "dynamics": _dynamics(env),
+    }
+    _refuse_zoho(env)
+    return Settings(
+        home=Path(env.get("ATTAIN_HOME", PROJECT_ROOT / "data")).expanduser().resolve(),
+        timezone=_timezone(env.get("ATTAIN_TIMEZONE", "UTC")),
+        currency=env.get("ATTAIN_CURRENCY", "USD"),
+        schedule=env.get("ATTAIN_SCHEDULE", "0 2 * * *"),
+        alert_webhook=env.get("ATTAIN_ALERT_WEBHOOK"),
+        credentials={crm: credentials for crm, credentials in found.items() if credentials},
+    )
+
+
+def _salesforce(env: Mapping[str, str]) -> salesforce.Credentials | None:
+    by_key_file = "SALESFORCE_USERNAME" in env or "SALESFORCE_PRIVATE_KEY_FILE" in env
+    secret = ("SALESFORCE_USERNAME", "SALESFORCE_PRIVATE_KEY_FILE") if by_key_file else ("SALESFORCE_CLIENT_SECRET",)
+    if not _is_on(env, "SALESFORCE_", "SALESFORCE_URL", "SALESFORCE_CLIENT_ID", *secret):
+        return None
+    return salesforce.Credentials(
+        url=_url(env, "SALESFORCE_URL"),
+        client_id=env["SALESFORCE_CLIENT_ID"],
+        client_secret=None if by_key_file else env["SALESFORCE_CLIENT_SECRET"],
+        username=env.get("SALESFORCE_USERNAME"),
+        private_key_file=env.get("SALESFORCE_PRIVATE_KEY_FILE"),
+        ca_bundle=env.get("ATTAIN_CA_BUNDLE"),
+    )
+
+
+def _hubspot(env: Mapping[str, str]) -> hubspot.Credentials | None:
+    if not _is_on(env, "HUBSPOT_", "HUBSPOT_ACCESS_TOKEN"):
+        return None
+    return hubspot.Credentials(
+        access_token=env["HUBSPOT_ACCESS_TOKEN"],
+        url=_url(env, "HUBSPOT_URL", hubspot.PUBLIC_URL),
+        ca_bundle=env.get("ATTAIN_CA_BUNDLE"),
+    )
+
+
+def _dynamics(env: Mapping[str, str]) -> dynamics.Credentials | None:
+    required = ("DYNAMICS_URL", "DYNAMICS_TENANT_ID", "DYNAMICS_CLIENT_ID", "DYNAMICS_CLIENT_SECRET")
+    if not _is_on(env, "DYNAMICS_", *required):
+        return None
+    return dynamics.Credentials(
+        url=_url(env, "DYNAMICS_URL"),
+        tenant_id=env["DYNAMICS_TENANT_ID"],
+        client_id=env["DYNAMICS_CLIENT_ID"],
+        client_secret=env["DYNAMICS_CLIENT_SECRET"],
+        authority_url=_url(env, "DYNAMICS_AUTHORITY_URL", dynamics.PUBLIC_AUTHORITY),
+        ca_bundle=env.get("ATTAIN_CA_BUNDLE"),
+    )
+
+
+def _refuse_zoho(env: Mapping[str, str]) -> None:
+    """Say so rather than skip a CRM that somebody believes to be on."""
+    if any(name.startswith("ZOHO_") for name in env):
+        raise ConfigurationError("Zoho CRM is not connected in this version of Attain. Unset the ZOHO_ variables.")
+
+
+def _is_on(env: Mapping[str, str], prefix: str, *required: str) -> bool:
+    if not any(name.startswith(prefix) for name in env):
+        return False
+    if missing := [name for name in required if name not in env]:
+        raise ConfigurationError(
+            f"{prefix.strip('_').title()} is set by halves: {', '.join(missing)} missing. "
+            f"Set all of {', '.join(required)}, or unset every {prefix}* variable to switch the CRM off."
+        )
+    return True
+
+
+def _url(env: Mapping[str, str], name: str, default: str = "") -> str:
+    url = env.get(name, default).rstrip("/")
+    if not url.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
+        raise ConfigurationError(f"{name} must start with https:// (plain http only on this machine), not {url!r}.")
+    return url
+
+
+def _timezone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigurationError(f"ATTAIN_TIMEZONE {name!r} is no time zone; give one such as Europe/Berlin.") from None

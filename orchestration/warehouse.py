@@ -1,0 +1,108 @@
+"""The warehouse: dbt builds staging, intermediate and marts from what the gates let through.
+
+SQL and its tests are in `dbt_project`; this module only runs them and says which marts are for the public.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
+
+from orchestration.resources import Progress, Run
+from orchestration.settings import PROJECT_ROOT, Settings
+
+DBT_FOLDER = PROJECT_ROOT / "dbt_project"
+LOCK_PATIENCE_SECONDS = 300
+
+
+@dataclass(frozen=True, order=True)
+class Mart:
+    """A table people may read."""
+
+    schema: str
+    name: str
+
+    @property
+    def asset_key(self) -> dg.AssetKey:
+        """The key dagster-dbt gives a model with a schema of its own."""
+        return dg.AssetKey([self.schema, self.name])
+
+
+def prepared_project() -> DbtProject:
+    """Open the dbt project, with a manifest at least as new as its files."""
+    project = DbtProject(DBT_FOLDER, profiles_dir=DBT_FOLDER)
+    if _is_stale(project.manifest_path):
+        project.preparer.prepare(project)
+    return project
+
+
+def marts(project: DbtProject) -> Sequence[Mart]:
+    """Every model that an exposure depends on, so the publish list is what the dbt project declares."""
+    manifest = json.loads(project.manifest_path.read_text())
+    exposed = {node for exposure in manifest["exposures"].values() for node in exposure["depends_on"]["nodes"]}
+    nodes = (manifest["nodes"][node] for node in exposed)
+    return sorted(Mart(node["schema"], node["name"]) for node in nodes)
+
+
+def warehouse_assets(project: DbtProject, settings: Settings) -> dg.AssetsDefinition:
+    """Build one asset for each model and seed, and one check for each dbt test."""
+
+    @dbt_assets(manifest=project.manifest_path, project=project, name="warehouse")
+    def warehouse(
+        context: dg.AssetExecutionContext,
+        run: dg.ResourceParam[Run],
+        progress: dg.ResourceParam[Progress],
+        dbt: DbtCliResource,
+    ) -> Iterator[Any]:
+        progress.stage("build")
+        wait_until_free(run.home / "warehouse.duckdb")
+        yield from dbt.cli(dbt_arguments(dbt_vars(run, settings)), context=context).stream()
+
+    return warehouse
+
+
+def dbt_vars(run: Run, settings: Settings) -> Mapping[str, str]:
+    """What the models need to know of a run; they never ask a clock."""
+    return {
+        "as_of_date": run.as_of.isoformat(),
+        "business_timezone": settings.timezone,
+        "company_currency": settings.currency,
+    }
+
+
+def dbt_arguments(variables: Mapping[str, str]) -> list[str]:
+    """Build everything; unit tests are for those who change the SQL, not for every night."""
+    return ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(dict(variables))]
+
+
+def wait_until_free(path: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Wait for a dbt process to let go of the DuckDB file: killing a run does not kill the dbt it started."""
+    deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+    while path.exists():
+        try:
+            duckdb.connect(str(path)).close()
+            return
+        except duckdb.IOException as error:
+            if "lock" not in str(error) or time.monotonic() > deadline:
+                raise dg.Failure(
+                    f"{path} is in use by another program. Close it and run again; to query, open the published copy.",
+                    allow_retries=False,
+                ) from error
+            sleep(1)
+
+
+def _is_stale(manifest: Path) -> bool:
+    if not manifest.exists():
+        return True
+    sources = (path for folder in _source_folders() for path in folder.rglob("*") if path.is_file())
+    return max(path.stat().st_mtime for path in (*sources, DBT_FOLDER / "dbt_project.yml")) > manifest.stat().st_mtime
+
+
+def _source_folders() -> list[Path]:
+    return [DBT_FOLDER / name for name in ("models", "seeds", "macros", "tests")]
