@@ -31,7 +31,7 @@ def fields(**names_by_kind: str) -> dict[str, Kind]:
     return {name: Kind(kind) for kind, names in names_by_kind.items() for name in names.split()}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # a declaration is itself alone, and so can key a cache
 class Stream:
     """One kind of record of one CRM: everything that assets, gates and tests need to know to handle it."""
 

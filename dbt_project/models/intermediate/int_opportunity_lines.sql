@@ -1,0 +1,101 @@
+with salesforce_lines as (
+    select * from {{ ref('stg_salesforce__opportunity_line_items') }}
+),
+
+salesforce_products as (
+    select * from {{ ref('stg_salesforce__products') }}
+),
+
+hubspot_lines as (
+    select * from {{ ref('stg_hubspot__line_items') }}
+),
+
+hubspot_products as (
+    select * from {{ ref('stg_hubspot__products') }}
+),
+
+dynamics_lines as (
+    select * from {{ ref('stg_dynamics__opportunityproducts') }}
+),
+
+dynamics_products as (
+    select * from {{ ref('stg_dynamics__products') }}
+),
+
+aliases as (
+    select * from {{ ref('aliases') }}
+    where domain = 'product'
+),
+
+from_salesforce as (
+    select
+        'salesforce' as crm,
+        salesforce_lines.line_id as source_line_id,
+        salesforce_lines.opportunity_id as source_opportunity_id,
+        salesforce_products.product_name,
+        salesforce_lines.quantity,
+        salesforce_lines.line_amount,
+    from salesforce_lines
+    left join salesforce_products on salesforce_products.product_id = salesforce_lines.product_id
+),
+
+hubspot_lines_by_deal as (
+    select
+        *,
+        unnest(deal_ids) as deal_id,
+    from hubspot_lines
+),
+
+from_hubspot as (
+    select
+        'hubspot' as crm,
+        hubspot_lines_by_deal.line_id as source_line_id,
+        hubspot_lines_by_deal.deal_id as source_opportunity_id,
+        coalesce(hubspot_products.product_name, hubspot_lines_by_deal.line_name) as product_name,
+        hubspot_lines_by_deal.quantity,
+        hubspot_lines_by_deal.line_amount,
+    from hubspot_lines_by_deal
+    left join hubspot_products on hubspot_products.product_id = hubspot_lines_by_deal.product_id
+),
+
+from_dynamics as (
+    select
+        'dynamics' as crm,
+        dynamics_lines.line_id as source_line_id,
+        dynamics_lines.opportunity_id as source_opportunity_id,
+        coalesce(dynamics_products.product_name, dynamics_lines.line_name) as product_name,
+        dynamics_lines.quantity,
+        dynamics_lines.line_amount,
+    from dynamics_lines
+    left join dynamics_products on dynamics_products.product_id = dynamics_lines.product_id
+),
+
+unioned as (
+    select * from from_salesforce
+    union all by name
+    select * from from_hubspot
+    union all by name
+    select * from from_dynamics
+),
+
+named as (
+    select
+        unioned.* exclude (product_name),
+        coalesce(aliases.canonical_name, trim(unioned.product_name)) as product_name,
+    from unioned
+    left join aliases on lower(trim(aliases.alias)) = lower(trim(unioned.product_name))
+    where unioned.source_opportunity_id is not null
+),
+
+final as (
+    select
+        crm || ':' || source_line_id as line_id,
+        crm || ':' || source_opportunity_id as opportunity_id,
+        {{ product_id('product_name') }} as product_id,
+        product_name,
+        quantity,
+        line_amount,
+    from named
+)
+
+select * from final

@@ -1,0 +1,62 @@
+with reps as (
+    select * from {{ ref('int_reps') }}
+),
+
+opportunities as (
+    select * from {{ ref('int_opportunities') }}
+),
+
+leads as (
+    select * from {{ ref('int_leads') }}
+),
+
+accounts as (
+    select * from {{ ref('int_accounts') }}
+),
+
+owned as (
+    select rep_id from opportunities
+    union
+    select rep_id from leads
+    union
+    select rep_id from accounts
+),
+
+-- Only there when something has no known owner.
+unassigned as (
+    select
+        rep_id,
+        'unassigned' as team_id,
+        'Unassigned' as rep_name,
+        'Unassigned' as team_name,
+        'Unassigned' as region,
+        'none' as crms,
+        false as is_manager,
+        false as is_active,
+    from owned
+    where rep_id = 'unassigned'
+),
+
+unioned as (
+    select * from reps
+    union all by name
+    select * from unassigned
+),
+
+final as (
+    select
+        rep_id,
+        manager_id,
+        team_id,
+        rep_name,
+        email,
+        manager_name,
+        team_name,
+        region,
+        crms,
+        is_manager,
+        is_active,
+    from unioned
+)
+
+select * from final

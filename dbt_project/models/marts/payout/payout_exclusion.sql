@@ -1,0 +1,18 @@
+with credits as (
+    select * from {{ ref('int_credits') }}
+    where exclusion_reason is not null
+),
+
+final as (
+    select
+        deal_id,
+        payee_id,
+        plan_id,
+        exclusion_reason as reason,
+        credit_amount,
+        closed_on,
+        period_for,
+    from credits
+)
+
+select * from final

@@ -1,0 +1,93 @@
+"""Small landings, laid out as the landing writer lays them out."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from connectors import dynamics, hubspot, salesforce
+from connectors.stream import Stream
+from expectations.gate import check_stream
+from expectations.rule import GateResult
+
+STREAMS = {
+    crm: {stream.name: stream for stream in module.STREAMS}
+    for crm, module in (("salesforce", salesforce), ("hubspot", hubspot), ("dynamics", dynamics))
+}
+METADATA = ("_key", "_version", "_modified_at", "_deleted", "_commit_id", "_synced_at")
+AS_OF = date(2026, 8, 14)
+
+Row = Mapping[str, str | None]
+
+
+@dataclass
+class Landing:
+    """A home folder with the empty schema of every stream, to which rows are committed."""
+
+    home: Path
+    commits: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        for crm, streams in STREAMS.items():
+            for stream in streams.values():
+                self._write(crm, stream, self._folder(crm, stream.name) / "schema.parquet", [])
+
+    def commit(
+        self, crm: str, name: str, rows: Sequence[Row], *, deleted: bool = False, manifest: bool = True
+    ) -> str:
+        """Land rows as one commit; without a manifest, as a run that was killed leaves them."""
+        stream = STREAMS[crm][name]
+        self.commits += 1
+        run_id = f"run{self.commits}"
+        commit_id = f"{self.commits:08d}-{run_id}"
+        folder = self._folder(crm, name)
+        landed = [self._landed(stream, row, commit_id, deleted) for row in rows]
+        self._write(crm, stream, folder / f"run={run_id}" / f"{commit_id}-0.parquet", landed)
+        if manifest:
+            path = folder / "manifests" / f"{commit_id}.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps({"commit_id": commit_id, "rows": len(rows)}))
+        return commit_id
+
+    def check(self, crm: str, name: str, **options: Any) -> GateResult:
+        """Run the stream's gate."""
+        run = {"run_id": f"gate{self.commits}", "as_of": AS_OF}
+        return check_stream(self.home, crm, STREAMS[crm][name], **{**run, **options})
+
+    def quarantine(self, crm: str, name: str) -> list[dict[str, str]]:
+        """Read the stream's quarantine."""
+        return pq.read_table(self.home / "quality" / "quarantine" / crm / f"{name}.parquet").to_pylist()
+
+    def _folder(self, crm: str, name: str) -> Path:
+        return self.home / "landing" / crm / name
+
+    def _landed(self, stream: Stream, row: Row, commit_id: str, deleted: bool) -> dict[str, str | None]:
+        content = {column: row.get(column) for column in stream.columns}
+        assert not row.keys() - content.keys(), "a row with a column that the stream does not have"
+        return {
+            **content,
+            "_key": row.get(stream.key),
+            "_version": hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16],
+            "_modified_at": content.get(stream.cursor) if stream.cursor else None,
+            "_deleted": str(deleted).lower(),
+            "_commit_id": commit_id,
+            "_synced_at": "2026-08-14T02:00:00+00:00",
+        }
+
+    def _write(self, crm: str, stream: Stream, path: Path, rows: list[dict[str, str | None]]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        schema = pa.schema([(column, pa.string()) for column in (*stream.columns, *METADATA)])
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Landing:
+    """An empty landing of all three CRMs."""
+    return Landing(tmp_path)
