@@ -68,7 +68,7 @@ class BufferedDialect(Dialect):
     driver = "buffered"
     supports_statement_cache = False
 
-    def connect(self, *args: Any, **options: Any) -> BufferedConnection:
+    def connect(self, *args: Any, **options: Any) -> Any:
         """Open a connection; times are read and shown in UTC whatever the machine is set to."""
         connection = super().connect(*args, **options)
         connection.execute("set timezone = 'UTC'")

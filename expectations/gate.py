@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from expectations import dynamics, hubspot, quarantine, results, salesforce, scratch
-from expectations.declared import StreamDeclaration, row_rules, table_checks
+from expectations.declared import SourceReport, StreamDeclaration, row_rules, table_checks
 from expectations.rule import Check, CheckResult, Dimension, GateResult, Rule, Severity, Status
 from expectations.suite import Outcome, validate
 
@@ -57,45 +57,46 @@ def check_stream(
     trusted. `rules` replaces the CRM's own rules for the stream.
     """
     own_rules = RULES[crm].get(stream.name, ()) if rules is None else rules
-    all_rules = (*row_rules(stream), *own_rules)
-    at = (checked_at or datetime.now(UTC)).isoformat(timespec="seconds")
+    unjudged = GateResult(
+        crm=crm,
+        stream=stream.name,
+        run_id=run_id,
+        as_of=as_of.isoformat(),
+        checked_at=(checked_at or datetime.now(UTC)).isoformat(timespec="seconds"),
+        rows=0,
+        checks=(),
+    )
+    report = SourceReport(missing_fields, source_count, is_source_count_exact)
     quarantine.write_empty(home, crm, stream.name)
     with TemporaryDirectory(prefix="attain-gate-") as folder:
-        database = Path(folder) / "gate.duckdb"
-        ground, crash = _lay_out(database, home / "landing" / crm, stream, all_rules, as_of, missing_fields)
-        checks = table_checks(
-            stream,
-            missing_fields=missing_fields,
-            had_rows=ground.had_rows,
-            source_count=source_count,
-            is_source_count_exact=is_source_count_exact,
-        )
-        runnable = [rule for rule in all_rules if not _lacks(rule, ground)]
-        asked = (*checks, *(rule.check("live") for rule in runnable))
-        if crash:
-            outcomes = {check.id: Outcome(passed=False, crash=crash) for check in asked}
-        else:
-            outcomes = validate(database, asked)
-        found = (
-            *(_table_result(check, outcomes[check.id], ground) for check in checks),
-            *(_row_result(rule, outcomes.get(rule.id), ground) for rule in all_rules),
-            *([] if source_count is not None else [_not_counted()]),
-        )
-        result = GateResult(
-            crm=crm,
-            stream=stream.name,
-            run_id=run_id,
-            as_of=as_of.isoformat(),
-            checked_at=at,
-            rows=ground.rows,
-            checks=found,
-        )
-        if not crash:
-            result = _sample(database, result, runnable)
-        if not result.blocks:
-            result = _hold_back(database, home, stream, result, runnable)
+        result = _judge(Path(folder) / "gate.duckdb", home, stream, (*row_rules(stream), *own_rules), report, unjudged)
     results.save(home, result)
     return result
+
+
+def _judge(
+    database: Path,
+    home: Path,
+    stream: StreamDeclaration,
+    rules: Sequence[Rule],
+    report: SourceReport,
+    unjudged: GateResult,
+) -> GateResult:
+    landing = home / "landing" / unjudged.crm
+    ground, crash = _lay_out(database, landing, stream, rules, unjudged.as_of, report.missing_fields)
+    checks = table_checks(stream, report, had_rows=ground.had_rows)
+    runnable = [rule for rule in rules if not _lacks(rule, ground)]
+    asked = (*checks, *(rule.check("live") for rule in runnable))
+    if crash:
+        outcomes = {check.id: Outcome(passed=False, crash=crash) for check in asked}
+    else:
+        outcomes = validate(database, asked)
+    found = [_table_result(check, outcomes[check.id], ground) for check in checks]
+    found += [_row_result(rule, outcomes.get(rule.id), ground) for rule in rules]
+    if report.count is None:
+        found.append(_not_counted())
+    result = replace(unjudged, rows=ground.rows, checks=tuple(found))
+    return result if crash else _hold_back(database, home, stream, result, runnable)
 
 
 def _lay_out(
@@ -103,7 +104,7 @@ def _lay_out(
     landing: Path,
     stream: StreamDeclaration,
     rules: Sequence[Rule],
-    as_of: date,
+    as_of: str,
     missing_fields: Collection[str],
 ) -> tuple[Ground, str | None]:
     """Fill the scratch file; a landing that cannot be read is told as a crash, not as bad data."""
@@ -111,7 +112,7 @@ def _lay_out(
     referenced = set(stream.references.values())
     try:
         with scratch.connect(database) as connection:
-            scratch.prepare(connection, as_of.isoformat())
+            scratch.prepare(connection, as_of)
             for target in sorted({stream.name} | looked_up | referenced):
                 scratch.add_landed(connection, landing / target)
             rows = scratch.add_live(connection, stream.name, "live")
@@ -145,21 +146,28 @@ def _table_result(check: Check, outcome: Outcome, ground: Ground) -> CheckResult
 
 
 def _row_result(rule: Rule, outcome: Outcome | None, ground: Ground) -> CheckResult:
-    shared = {"rule": rule.id, "dimension": rule.dimension, "reason": rule.reason}
+    result = CheckResult(
+        rule=rule.id,
+        dimension=rule.dimension,
+        severity=rule.severity,
+        status=Status.SKIPPED,
+        reason=rule.reason,
+        detail=f"no record of {_lacks(rule, ground)} has landed",
+    )
     if outcome is None:
-        lacking = f"no record of {_lacks(rule, ground)} has landed"
-        return CheckResult(**shared, severity=rule.severity, status=Status.SKIPPED, detail=lacking)
-    share = outcome.unexpected / ground.rows if ground.rows else 0.0
-    is_forgiven = share > rule.forgive_above and ground.rows >= TOO_FEW_TO_FORGIVE
-    forgiven = f"fails on {share:.0%} of all records: that is how this CRM was filled, so no record is held back"
-    return CheckResult(
-        **shared,
-        severity=Severity.INFO if is_forgiven else rule.severity,
+        return result
+    result = replace(
+        result,
         status=_status(outcome),
         evaluated=ground.rows,
         failed=outcome.unexpected,
-        detail=outcome.crash or (forgiven if is_forgiven else ""),
+        detail=outcome.crash or "",
     )
+    share = outcome.unexpected / ground.rows if ground.rows else 0.0
+    if share <= rule.forgive_above or ground.rows < TOO_FEW_TO_FORGIVE:
+        return result
+    forgiven = f"fails on {share:.0%} of all records: that is how this CRM was filled, so no record is held back"
+    return replace(result, severity=Severity.INFO, detail=forgiven)
 
 
 def _status(outcome: Outcome) -> Status:
@@ -179,29 +187,22 @@ def _not_counted() -> CheckResult:
     )
 
 
-def _sample(database: Path, result: GateResult, rules: Sequence[Rule]) -> GateResult:
-    """Add some failing keys to every rule that failed."""
-    by_id = {rule.id: rule for rule in rules}
-    with scratch.connect(database) as connection:
-        checks = []
-        for check in result.checks:
-            if check.status is Status.FAILED and check.rule in by_id:
-                query = f"select _key from ({by_id[check.rule].query('live')}) order by _key limit {SAMPLE_KEYS}"
-                keys = tuple(str(key) for (key,) in connection.execute(query).fetchall())
-                check = replace(check, sample_keys=keys)
-            checks.append(check)
-    return replace(result, checks=tuple(checks))
-
-
 def _hold_back(
     database: Path, home: Path, stream: StreamDeclaration, result: GateResult, rules: Sequence[Rule]
 ) -> GateResult:
-    """Renew the stream's quarantine with what the warnings found."""
-    warned = {check.rule: check for check in result.checks if check.severity is Severity.WARNING}
+    """Name some failing keys, and renew the stream's quarantine with what the warnings found."""
+    path = quarantine.file_of(home, result.crm, stream.name)
+    if not any(check.status is Status.FAILED for check in result.checks) and quarantine.is_empty(path):
+        return result
     with scratch.connect(database) as connection:
+        checks = tuple(_with_sample(connection, check, rules) for check in result.checks)
+        result = replace(result, checks=checks)
+        if result.blocks:
+            return result
+        warned = {check.rule: check for check in result.checks if check.severity is Severity.WARNING}
         is_open, superseded = quarantine.renew(
             connection,
-            quarantine.file_of(home, result.crm, stream.name),
+            path,
             crm=result.crm,
             stream=stream.name,
             columns=stream.columns,
@@ -211,3 +212,11 @@ def _hold_back(
             at=result.checked_at,
         )
     return replace(result, quarantined=is_open, superseded=superseded)
+
+
+def _with_sample(connection: duckdb.DuckDBPyConnection, check: CheckResult, rules: Sequence[Rule]) -> CheckResult:
+    rule = next((rule for rule in rules if rule.id == check.rule), None)
+    if rule is None or check.status is not Status.FAILED:
+        return check
+    query = f"select _key from ({rule.query('live')}) order by _key limit {SAMPLE_KEYS}"
+    return replace(check, sample_keys=tuple(str(key) for (key,) in connection.execute(query).fetchall()))

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 
 from expectations.rule import Dimension, Rule, Severity
 
+# HubSpot works the flags out from the stage, and a new deal may not have them yet. Staging decides the same way.
 _IS_WON = (
-    "(is_true(hs_is_closed_won) or exists (select 1 from deal_stages as stage"
+    "coalesce(as_boolean(hs_is_closed_won), exists (select 1 from deal_stages as stage"
     " where stage.id = record.dealstage and is_true(stage.isClosed) and as_decimal(stage.probability) = 1))"
 )
 _IS_CLOSED = (
-    "(is_true(hs_is_closed) or exists (select 1 from deal_stages as stage"
+    "coalesce(as_boolean(hs_is_closed), exists (select 1 from deal_stages as stage"
     " where stage.id = record.dealstage and is_true(stage.isClosed)))"
 )
 

@@ -5,19 +5,15 @@ Which rule holds a record back is decided in `gate`; nothing here leaves the lan
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 
 from expectations import scratch
 from expectations.rule import Rule
 from expectations.scratch import name, text
-
-COLUMNS = (
-    "crm stream key version rule dimension reason payload"
-    " first_seen_run first_seen_at last_seen_run last_seen_at state"
-).split()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +36,9 @@ class Quarantined:
     """open: the record's latest version; superseded: a newer one has come, and this one stays out."""
 
 
+COLUMNS = [field.name for field in fields(Quarantined)]
+
+
 def file_of(home: Path, crm: str, stream: str) -> Path:
     """Where a stream's quarantine lies."""
     return home / "quality" / "quarantine" / crm / f"{stream}.parquet"
@@ -52,6 +51,11 @@ def write_empty(home: Path, crm: str, stream: str) -> None:
         columns = ", ".join(f"null::varchar as {column}" for column in COLUMNS)
         with duckdb.connect() as connection:
             _replace(connection, path, f"select {columns} where false")
+
+
+def is_empty(path: Path) -> bool:
+    """Whether a quarantine holds nothing."""
+    return pq.read_metadata(path).num_rows == 0
 
 
 def renew(

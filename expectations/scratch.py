@@ -74,9 +74,7 @@ def add_landed(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
 
 def add_live(connection: duckdb.DuckDBPyConnection, stream: str, table: str) -> int:
     """Create a table of the latest version of every record that is not deleted; returns how many there are."""
-    connection.execute(
-        f"create table {name(table)} as select * from ({_latest(stream)}) where not is_true(_deleted)"
-    )
+    connection.execute(f"create table {name(table)} as select * from ({_latest(stream)}) where not is_true(_deleted)")
     return count(connection, name(table))
 
 

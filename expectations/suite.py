@@ -6,7 +6,7 @@ failure leads to is for the gates.
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -18,8 +18,9 @@ from expectations.rule import Check
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult
-    from great_expectations.data_context import EphemeralDataContext
-    from great_expectations.datasource.fluent import SQLDatasource
+    from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
+    from great_expectations.datasource.fluent.sql_datasource import SQLDatasource
+    from great_expectations.expectations.expectation import Expectation
 
 _ONE_AT_A_TIME = Lock()
 """Great Expectations keeps its current context in a global."""
@@ -45,28 +46,24 @@ def validate(database: Path, checks: Sequence[Check], *, read_only: bool = False
         try:
             outcomes = _validate(database, checks, read_only)
         except Exception as error:  # Whatever went wrong, nothing may count as checked.
-            outcomes = {check.id: Outcome(passed=False, crash=f"{type(error).__name__}: {error}") for check in checks}
+            outcomes = {check.id: _crashed(error) for check in checks}
     not_answered = Outcome(passed=False, crash="Great Expectations gave no result")
     return {check.id: outcomes.get(check.id, not_answered) for check in checks}
 
 
 def _validate(database: Path, checks: Sequence[Check], read_only: bool) -> dict[str, Outcome]:
     context = _quiet_context()
-    source = context.data_sources.add_sql(
-        name="attain",
-        connection_string=f"duckdb+buffered:///{database}",
-        kwargs={"connect_args": {"read_only": read_only}},
-    )
+    options: dict[str, Any] = {"kwargs": {"connect_args": {"read_only": read_only}}}
+    source = context.data_sources.add_sql(name="attain", connection_string=f"duckdb+buffered:///{database}", **options)
+    outcomes: dict[str, Outcome] = {}
     try:
-        return {
-            rule: outcome
-            for (schema, table), group in groupby(sorted(checks, key=_place), key=_place)
-            for rule, outcome in _validate_table(source, schema or None, table, tuple(group))
-        }
+        for (schema, table), group in groupby(sorted(checks, key=_place), key=_place):
+            outcomes |= _validate_table(source, schema or None, table, tuple(group))
     finally:
         # Each of the two keeps connections of its own, and an open one would bar the file to every other.
         source.get_engine().dispose()
         source.get_execution_engine().engine.dispose()
+    return outcomes
 
 
 def _place(check: Check) -> tuple[str, str]:
@@ -94,40 +91,46 @@ def _quiet_context() -> "EphemeralDataContext":
 
 def _validate_table(
     source: "SQLDatasource", schema: str | None, table: str, checks: Sequence[Check]
-) -> Iterable[tuple[str, Outcome]]:
-    import great_expectations.expectations as library
+) -> dict[str, Outcome]:
     from great_expectations import ExpectationSuite
 
-    asset = source.add_table_asset(name=f"{schema}.{table}", table_name=table, schema_name=schema)
-    suite = ExpectationSuite(
-        name=asset.name,
-        expectations=[
-            getattr(library, check.expects)(
-                **check.arguments,
-                severity=check.severity.value,
-                description=check.reason,
-                meta={"rule": check.id, "dimension": check.dimension.value},
-            )
-            for check in checks
-        ],
+    try:
+        asset = source.add_table_asset(name=f"{schema}.{table}", table_name=table, schema_name=schema)
+        suite = ExpectationSuite(name=asset.name, expectations=[_expectation(check) for check in checks])
+        batch = asset.add_batch_definition_whole_table("whole").get_batch()
+        validated = batch.validate(suite, result_format="BASIC")
+    except Exception as error:  # A table that cannot be looked at leaves the checks on other tables standing.
+        return {check.id: _crashed(error) for check in checks}
+    return dict(_outcome(result) for result in validated.results)
+
+
+def _expectation(check: Check) -> "Expectation":
+    import great_expectations.expectations as library
+
+    expectation: Expectation = getattr(library, check.expects)(
+        **check.arguments,
+        severity=check.severity.value,
+        description=check.reason,
+        meta={"rule": check.id, "dimension": check.dimension.value},
     )
-    batch = asset.add_batch_definition_whole_table("whole").get_batch()
-    return [
-        (result.expectation_config.meta["rule"], _outcome(result))
-        for result in batch.validate(suite, result_format="BASIC").results
-    ]
+    return expectation
 
 
-def _outcome(result: "ExpectationValidationResult") -> Outcome:
+def _crashed(error: Exception) -> Outcome:
+    return Outcome(passed=False, crash=f"{type(error).__name__}: {error}")
+
+
+def _outcome(result: "ExpectationValidationResult") -> tuple[str, Outcome]:
+    asked: Any = result.expectation_config
+    rule = str(asked.meta["rule"])
     crash = crash_in(result.exception_info or {})
     if crash:
-        return Outcome(passed=False, crash=crash)
+        return rule, Outcome(passed=False, crash=crash)
     seen = result.result.get("observed_value")
     if result.success:
-        return Outcome(passed=True, observed=seen)
-    is_row_query = result.expectation_config.type == "unexpected_rows_expectation"
-    unexpected = seen if is_row_query else result.result.get("unexpected_count")
-    return Outcome(passed=False, unexpected=1 if unexpected is None else int(unexpected), observed=seen)
+        return rule, Outcome(passed=True, observed=seen)
+    unexpected = seen if asked.type == "unexpected_rows_expectation" else result.result.get("unexpected_count")
+    return rule, Outcome(passed=False, unexpected=1 if unexpected is None else int(unexpected), observed=seen)
 
 
 def crash_in(exception_info: Mapping[str, Any]) -> str | None:

@@ -12,7 +12,7 @@ from orchestration import automation
 from orchestration.marts_gate import marts_gate
 from orchestration.publish import published_asset
 from orchestration.raw import gates, raw_assets
-from orchestration.resources import Progress, RunResource, Silent
+from orchestration.resources import Progress, Silent, run_resource
 from orchestration.settings import STREAMS, Settings, read_settings
 from orchestration.warehouse import marts, prepared_project, warehouse_assets
 
@@ -37,7 +37,7 @@ def build_definitions(settings: Settings, progress: Progress | None = None) -> d
         schedules=[automation.nightly_schedule(settings)],
         sensors=[automation.failure_sensor(settings)],
         resources={
-            "run": RunResource(home=str(settings.home), timezone=settings.timezone),
+            "run": run_resource(settings),
             "progress": progress or Silent(),
             "dbt": DbtCliResource(project_dir=project),
         },

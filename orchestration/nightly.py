@@ -39,7 +39,7 @@ def run_nightly(
         result = job.execute_in_process(
             run_config={
                 "ops": {"pull": {"config": {"full_refresh": full_refresh}}},
-                "resources": {"run": {"config": {"as_of": as_of.isoformat() if as_of else None}}},
+                "resources": {"run": {"config": {"as_of": as_of.isoformat()} if as_of else {}}},
             },
             instance=instance,
             raise_on_error=False,

@@ -17,6 +17,8 @@ import duckdb
 from orchestration.resources import Progress, Run
 from orchestration.warehouse import Mart
 
+PUBLISHED_FILE = Path("published") / "current" / "attain.duckdb"
+"""What BI opens, under the data folder."""
 RELEASES_KEPT = 3
 """Readers that opened an older release may keep it for that many nights."""
 

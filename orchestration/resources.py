@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from filelock import FileLock, Timeout
 
+from orchestration.settings import Settings
+
 
 class Progress(Protocol):
     """Hears how far a run is."""
@@ -45,28 +47,40 @@ class Run:
     as_of: date
 
 
-class RunResource(dg.ConfigurableResource[Run]):
-    """Locks the data folder for one run at a time and fixes the run's as-of date."""
+def run_resource(settings: Settings) -> dg.ResourceDefinition:
+    """Build the resource that locks the data folder for one run at a time and fixes the run's as-of date."""
 
-    home: str
-    timezone: str
-    as_of: str | None = None
-    """Recompute as if this were the date; default: today in the business time zone."""
+    @dg.resource(
+        config_schema={
+            "as_of": dg.Field(
+                str, is_required=False, description="Recompute as of this date; default: today in business time."
+            )
+        }
+    )
+    def run(context: dg.InitResourceContext) -> Iterator[Run]:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        with _lock(settings.home):
+            started = datetime.now(UTC)
+            today = started.astimezone(ZoneInfo(settings.timezone)).date().isoformat()
+            yield Run(
+                home=settings.home,
+                run_id=f"{started:%Y%m%dT%H%M%S}-{(context.run_id or 'adhoc')[:8]}",
+                as_of=date.fromisoformat(context.resource_config.get("as_of", today)),
+            )
 
-    @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Run]:
-        """Hold the lock as long as the run lasts; a killed process gives it back by itself."""
-        home = Path(self.home)
-        home.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(home / "run.lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise dg.Failure(
-                f"Another run is using {home}. Wait for it to end, or start this one with another ATTAIN_HOME.",
-                allow_retries=False,
-            ) from None
-        with lock:
-            run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{(context.run_id or 'adhoc')[:8]}"
-            today = datetime.now(ZoneInfo(self.timezone)).date()
-            yield Run(home, run_id, date.fromisoformat(self.as_of) if self.as_of else today)
+    return run
+
+
+@contextmanager
+def _lock(home: Path) -> Iterator[None]:
+    """Hold the folder as long as the run lasts; a killed process gives it back by itself."""
+    lock = FileLock(home / "run.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise dg.Failure(
+            f"Another run is using {home}. Wait for it to end, or start this one with another ATTAIN_HOME.",
+            allow_retries=False,
+        ) from None
+    with lock:
+        yield

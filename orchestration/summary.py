@@ -12,11 +12,13 @@ import duckdb
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from orchestration.publish import PUBLISHED_FILE
+
 
 def published_summary(home: Path) -> RenderableType:
     """Render the headline tables of the current release."""
-    with duckdb.connect(str(home / "published" / "current" / "attain.duckdb"), read_only=True) as db:
-        return Group(_headline(db), _by_region(db), _forecast(db), _statement(db))
+    with duckdb.connect(str(home / PUBLISHED_FILE), read_only=True) as db:
+        return Group(_headline(db), _forecast(db), _statement(db))
 
 
 def _headline(db: duckdb.DuckDBPyConnection) -> Table:
@@ -25,36 +27,18 @@ def _headline(db: duckdb.DuckDBPyConnection) -> Table:
         "Headline KPIs, all time",
         """
         select
-            sum(won_count) as "won",
-            sum(won_amount) as "won amount",
-            sum(lost_count) as "lost",
-            sum(win_rate_numerator) / nullif(sum(win_rate_denominator), 0) as "win rate",
-            sum(average_deal_size_numerator) / nullif(sum(average_deal_size_denominator), 0) as "average deal",
-            sum(average_sales_cycle_days_numerator)
-                / nullif(sum(average_sales_cycle_days_denominator), 0) as "days to win",
-            sum(lead_conversion_numerator) / nullif(sum(lead_conversion_denominator), 0) as "lead conversion"
-        from kpi.kpi_month
-        where grain = 'company'
-        """,
-    )
-
-
-def _by_region(db: duckdb.DuckDBPyConnection) -> Table:
-    return _table(
-        db,
-        "By region, last twelve months",
-        """
-        select
-            entity_name as "region",
-            sum(won_count) as "won",
-            sum(won_amount) as "won amount",
-            sum(win_rate_numerator) / nullif(sum(win_rate_denominator), 0) as "win rate",
-            sum(quota_attainment_numerator) / nullif(sum(quota_attainment_denominator), 0) as "quota attainment"
-        from kpi.kpi_month
-        where grain = 'region'
-            and month > (select max(as_of_date) from forecast.forecast_quarter) - interval 1 year
-        group by all
-        order by "won amount" desc nulls last
+            entity_name as "who",
+            won_count as "won",
+            won_amount as "won amount",
+            lost_count as "lost",
+            win_rate as "win rate",
+            average_deal_size as "average deal",
+            average_sales_cycle_days as "days to win",
+            lead_conversion_rate as "lead conversion",
+            pipeline_count as "open"
+        from kpi.kpi_total
+        where grain in ('company', 'region')
+        order by grain, won_amount desc, entity_name
         """,
     )
 
@@ -65,10 +49,10 @@ def _forecast(db: duckdb.DuckDBPyConnection) -> Table:
         "Forecast for the company",
         """
         select
-            quarter as "quarter",
+            quarter as "quarter from",
             method as "method",
             closed_amount as "closed",
-            open_amount as "open",
+            weighted_open_amount as "open, weighted",
             forecast_amount as "forecast",
             quota_amount as "quota"
         from forecast.forecast_quarter
@@ -83,10 +67,11 @@ def _statement(db: duckdb.DuckDBPyConnection) -> Table:
         db,
         "One commission statement, line by line",
         """
-        with biggest as (
+        with latest as (
             select payee_id, period_for
-            from payout.payout_statement
-            order by period_for desc, earned_amount desc, payee_id
+            from payout.payout_ledger
+            group by payee_id, period_for
+            order by period_for desc, sum(amount) desc, payee_id
             limit 1
         )
         select
@@ -95,11 +80,11 @@ def _statement(db: duckdb.DuckDBPyConnection) -> Table:
             deal_id as "deal",
             tier_no as "tier",
             base_amount as "credited",
-            rate as "rate",
+            ledger.rate as "rate",
             amount as "commission"
-        from payout.payout_ledger
-        inner join biggest using (payee_id, period_for)
-        order by line_id
+        from payout.payout_ledger as ledger
+        inner join latest using (payee_id, period_for)
+        order by closed_on, deal_id, tier_no
         """,
     )
 

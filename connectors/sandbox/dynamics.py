@@ -253,7 +253,7 @@ def records(company: Company) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "product", {
             "productid": record_id("product", product.name),
             "name": product.name,
-            "productnumber": product.sku or product.name.upper().replace(" ", "-"),
+            "productnumber": product.sku,
             "price": product.price,
             "statecode": 0,
             "statuscode": 1,

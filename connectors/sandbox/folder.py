@@ -5,6 +5,7 @@ they claim to be are refused.
 """
 
 import csv
+import io
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +52,9 @@ class _Row:
     cells: Mapping[str, str]
 
     def text(self, column: str) -> str | None:
-        return self.cells[column].strip() or None
+        """The cell as it is, blanks and all; None if there is nothing else."""
+        cell = self.cells[column]
+        return cell if cell.strip() else None
 
     def required(self, column: str) -> str:
         value = self.text(column)
@@ -62,7 +65,7 @@ class _Row:
     def decimal(self, column: str) -> Decimal | None:
         value = self.text(column)
         try:
-            number = None if value is None else Decimal(value.replace(",", "").removeprefix("$"))
+            number = None if value is None else Decimal(value.strip().replace(",", "").removeprefix("$"))
         except InvalidOperation:
             raise self.wrong(column, f"holds {value!r}, which is not a number; write it like 1234.50") from None
         if number is not None and not number.is_finite():
@@ -77,8 +80,8 @@ class _Row:
 
     def day(self, column: str) -> date | None:
         """A date written M/D/YYYY, as Americans do, or YYYY-MM-DD."""
-        value = self.text(column)
-        if value is None:
+        value = (self.text(column) or "").strip()
+        if not value:
             return None
         us = re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4})", value)
         try:
@@ -126,7 +129,7 @@ def _rows(file: Path, columns: Sequence[str]) -> list[_Row]:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as problem:
         raise FolderError(f"{file} is not UTF-8 text ({problem}); save it as CSV UTF-8") from None
-    reader = csv.reader(text.splitlines(keepends=True))
+    reader = csv.reader(io.StringIO(text, newline=""))
     header = [name.strip() for name in next(reader, [])]
     for column in columns:
         if column not in header:

@@ -39,9 +39,7 @@ class Landing:
             for stream in streams.values():
                 self._write(crm, stream, self._folder(crm, stream.name) / "schema.parquet", [])
 
-    def commit(
-        self, crm: str, name: str, rows: Sequence[Row], *, deleted: bool = False, manifest: bool = True
-    ) -> str:
+    def commit(self, crm: str, name: str, rows: Sequence[Row], *, deleted: bool = False, manifest: bool = True) -> str:
         """Land rows as one commit; without a manifest, as a run that was killed leaves them."""
         stream = STREAMS[crm][name]
         self.commits += 1

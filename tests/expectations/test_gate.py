@@ -151,7 +151,10 @@ def test_a_landing_that_cannot_be_read_blocks_without_blaming_the_data(landing: 
     ("info", "crash"),
     [
         ({"raised_exception": False, "exception_message": None, "exception_traceback": None}, None),
-        ({"raised_exception": True, "exception_message": "no such column", "exception_traceback": "…"}, "no such column"),
+        (
+            {"raised_exception": True, "exception_message": "no such column", "exception_traceback": "…"},
+            "no such column",
+        ),
         ({"metric id": {"raised_exception": True, "exception_message": "no such table"}}, "no such table"),
         ({"a": {"raised_exception": False}, "b": {"raised_exception": True, "exception_message": "late"}}, "late"),
         ({"raised_exception": True, "exception_message": ""}, "crashed without a message"),

@@ -97,7 +97,7 @@ preferred as (
 final as (
     select
         product_id,
-        arg_min(product_name, preference) as product_name,
+        coalesce(min(product_name) filter (where is_alias), arg_min(product_name, preference)) as product_name,
         arg_min(product_code, preference) as product_code,
         arg_min(product_family, preference) as product_family,
         coalesce(string_agg(distinct nullif(crm, 'lines'), ', ' order by nullif(crm, 'lines')), 'none') as crms,
