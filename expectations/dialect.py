@@ -8,7 +8,15 @@ from typing import Any
 
 import duckdb
 from duckdb_engine import ConnectionWrapper, CursorWrapper, Dialect
+from sqlalchemy import text
 from sqlalchemy.dialects import registry
+from sqlalchemy.exc import NoSuchTableError
+from sqlalchemy.types import NullType
+
+_COLUMNS = text(
+    "select column_name, data_type from duckdb_columns() where database_name = current_database()"
+    " and schema_name = coalesce(:schema_name, current_schema()) and table_name = :table_name order by column_index"
+)
 
 Row = tuple[Any, ...]
 
@@ -73,6 +81,17 @@ class BufferedDialect(Dialect):
         connection = super().connect(*args, **options)
         connection.execute("set timezone = 'UTC'")
         return BufferedConnection(connection._ConnectionWrapper__c)
+
+    def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> Any:
+        """List a table's columns by DuckDB's own catalogue: asking as one asks PostgreSQL takes many times as long."""
+        found = connection.execute(_COLUMNS, {"table_name": str(table_name), "schema_name": schema}).all()
+        if not found:
+            raise NoSuchTableError(table_name)
+        return [{"name": name, "type": self._type_of(kind), "nullable": True, "default": None} for name, kind in found]
+
+    def _type_of(self, kind: str) -> Any:
+        known = self.ischema_names.get(kind.partition("(")[0].lower(), NullType)
+        return known() if isinstance(known, type) else known
 
 
 def register() -> None:

@@ -87,10 +87,8 @@ def _judge(
     checks = table_checks(stream, report, had_rows=ground.had_rows)
     runnable = [rule for rule in rules if not _lacks(rule, ground)]
     asked = (*checks, *(rule.check("live") for rule in runnable))
-    if crash:
-        outcomes = {check.id: Outcome(passed=False, crash=crash) for check in asked}
-    else:
-        outcomes = validate(database, asked)
+    unknown = {check.id: Outcome(passed=False, crash=crash) for check in asked}
+    outcomes = unknown if crash else validate(database, asked)
     found = [_table_result(check, outcomes[check.id], ground) for check in checks]
     found += [_row_result(rule, outcomes.get(rule.id), ground) for rule in rules]
     if report.count is None:

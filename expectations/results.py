@@ -31,7 +31,7 @@ def load(path: Path) -> GateResult:
     kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     kept.pop("blocks")
     checks = tuple(_check(check) for check in kept.pop("checks"))
-    return GateResult(**{**kept, "notes": tuple(kept["notes"])}, checks=checks)
+    return GateResult(**kept, checks=checks)
 
 
 def _check(kept: dict[str, Any]) -> CheckResult:

@@ -4,7 +4,7 @@ Values only: the rules themselves live in `declared` and in one module per CRM, 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -133,7 +133,6 @@ class GateResult:
     """Records whose latest version is held back."""
     superseded: int = 0
     """Older bad versions that stay out although a newer one has come."""
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def blocks(self) -> bool:

@@ -92,17 +92,18 @@ def serve(
     seed: Annotated[int, typer.Option(help="Another generated company.")] = 1,
 ) -> None:
     """Serve the sandbox company, or a folder of CSV exports as one of the CRMs, until Ctrl-C."""
-    from connectors.sandbox.folder import read_folder
-
+    from connectors.sandbox.folder import read
     from connectors.sandbox.generate import generate
-    from connectors.sandbox.server import running
+    from connectors.sandbox.server import Server
+    from connectors.sandbox.server import serve as serve_until_stopped
 
-    company = read_folder(folder, crm) if folder else generate(seed=seed)
-    with running(company, port=port) as server:
+    def tell(server: Server) -> None:
         out.print("Serving until Ctrl-C. To pull from it, set in another shell:")
         for name, value in server.environment().items():
             out.print(f"export {name}={value}", highlight=False, soft_wrap=True)
-        server.wait()
+
+    company = read(folder, crm) if folder else generate(seed=seed)
+    serve_until_stopped(company, port=port, on_start=tell)
 
 
 def _configured() -> Settings:

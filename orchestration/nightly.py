@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -71,16 +72,26 @@ def _dagster_home(settings: Settings) -> Path:
 
 
 def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
-    blocked = _failed_checks(result, dg.AssetCheckSeverity.ERROR)
-    failures = (event.step_failure_data for event in result.get_step_failure_events())
-    told = [
-        failure.user_failure_data.description or ""
-        if failure.user_failure_data
-        else str(failure.error.message if failure.error else "failed without a message")
-        for failure in failures
-        if not blocked
-    ]
-    return [*blocked, *told]
+    """What stopped the run: gates that block, else steps that failed, else what kept the run from starting."""
+    if blocked := _failed_checks(result, dg.AssetCheckSeverity.ERROR):
+        return blocked
+    failures = [event.step_failure_data for event in result.get_step_failure_events()]
+    if failures:
+        return [
+            failure.user_failure_data.description or failure.error_display_string
+            if failure.user_failure_data
+            else _root_message(failure.error)
+            for failure in failures
+        ]
+    ends = [event for event in result.all_events if event.event_type_value == "PIPELINE_FAILURE"]
+    return [_root_message(event.job_failure_data.error) for event in ends]
+
+
+def _root_message(error: Any) -> str:
+    """The message of the innermost cause; what Dagster wraps around it says only where."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return str(error.message).strip() if error else "failed without a message"
 
 
 def _failed_checks(result: dg.ExecuteInProcessResult, severity: dg.AssetCheckSeverity) -> list[str]:

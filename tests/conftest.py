@@ -1,5 +1,6 @@
-"""What all tests share: where outside data lies, and how patient property tests are on a slow machine."""
+"""What all tests share: where outside data lies, whether there is a browser, and patience on a slow machine."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,12 @@ def maven_crm() -> Path:
     if not folder.is_dir():
         pytest.skip("the Maven CRM export is not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A browser for the tests that look at pages."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("Chromium is not on this machine")
+    return path

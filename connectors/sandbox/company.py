@@ -4,12 +4,10 @@ Values only: `generate` and `folder` make a company, the CRM modules put it into
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-
-CRMS = ("salesforce", "hubspot", "dynamics")
 
 
 class Outcome(StrEnum):
@@ -197,6 +195,18 @@ class Company:
     def dirty(self) -> tuple[Opportunity, ...]:
         """The deals that are wrong on purpose."""
         return tuple(deal for deal in self.opportunities if deal.is_dirty)
+
+    def within(self, crm: str) -> "Company":
+        """The part of the company that one CRM holds."""
+        return replace(
+            self,
+            crms=(crm,),
+            reps=tuple(rep for rep in self.reps if crm in rep.crms),
+            accounts=tuple(account for account in self.accounts if account.crm == crm),
+            contacts=tuple(contact for contact in self.contacts if contact.crm == crm),
+            leads=tuple(lead for lead in self.leads if lead.crm == crm),
+            opportunities=tuple(deal for deal in self.opportunities if deal.crm == crm),
+        )
 
     def stage(self, deal: Opportunity) -> Stage:
         """The stage a deal is in."""

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connectors.sandbox import odata
-from connectors.sandbox.company import Account, Company, Contact, Lead, LeadStatus, Opportunity, Outcome, Rep
+from connectors.sandbox.company import Account, Company, Contact, Lead, LeadStatus, Opportunity, Outcome, Product, Rep
 from connectors.sandbox.store import (
     ALL,
     DELETED,
@@ -219,7 +219,6 @@ LABELS = {
     ("contact", "statecode"): {0: "Active", 1: "Inactive"},
     ("product", "statecode"): {0: "Active", 1: "Retired", 2: "Draft"},
 }
-INDUSTRIES = ("Logistics", "Manufacturing", "Retail", "Food", "Pharma")
 STATES = {Outcome.OPEN: (0, 1, 100000001), Outcome.WON: (1, 3, 100000005), Outcome.LOST: (2, 4, 100000006)}
 
 
@@ -244,65 +243,61 @@ def industries(company: Company) -> dict[str, int]:
 
 def records(company: Company) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every record that lives in Dataverse, with the table it belongs to."""
-    crm = "dynamics"
-    yield from _settings(company)
-    for rep in company.reps:
-        if crm in rep.crms:
-            yield "systemuser", _user(company, rep)
-    for product in company.products:
-        yield "product", {
-            "productid": record_id("product", product.name),
-            "name": product.name,
-            "productnumber": product.sku,
-            "price": product.price,
-            "statecode": 0,
-            "statuscode": 1,
-            "_transactioncurrencyid_value": record_id("transactioncurrency", company.currency),
-            **_stamps(product.created_at, product.modified_at),
-        }
+    company = company.within("dynamics")
     codes = industries(company)
-    for account in company.accounts:
-        if account.crm == crm:
-            yield "account", _account(account, codes)
-    for contact in company.contacts:
-        if contact.crm == crm:
-            yield "contact", _contact(contact)
-    for lead in company.leads:
-        if lead.crm == crm:
-            yield "lead", _lead(lead)
+    yield from (("businessunit", unit) for unit in _business_units(company))
+    yield from (("transactioncurrency", currency) for currency in _currencies(company))
+    yield from (("processstage", stage) for stage in _process_stages(company))
+    yield from (("systemuser", _user(company, rep)) for rep in company.reps)
+    yield from (("product", _product(company, product)) for product in company.products)
+    yield from (("account", _account(account, codes)) for account in company.accounts)
+    yield from (("contact", _contact(contact)) for contact in company.contacts)
+    yield from (("lead", _lead(lead)) for lead in company.leads)
     for deal in company.opportunities:
-        if deal.crm == crm:
-            yield "opportunity", _opportunity(company, deal)
-            yield from (("opportunityproduct", line) for line in _lines(deal))
+        yield "opportunity", _opportunity(company, deal)
+        yield from (("opportunityproduct", line) for line in _lines(deal))
 
 
-def _settings(company: Company) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Business units, currencies and the stages of the sales process."""
-    stamps = _stamps(company.founded_at, company.founded_at)
+def _business_units(company: Company) -> Iterator[dict[str, Any]]:
+    """The company, and a unit for each region."""
+    common = {"isdisabled": False, **_stamps(company.founded_at, company.founded_at)}
     root = record_id("businessunit", company.name)
-    yield "businessunit", {"businessunitid": root, "name": company.name, "isdisabled": False, **stamps}
-    regions = dict.fromkeys(rep.region for rep in company.reps if "dynamics" in rep.crms and rep.region)
-    for region in regions:
+    yield {"businessunitid": root, "name": company.name, **common}
+    for region in dict.fromkeys(rep.region for rep in company.reps if rep.region):
         id = record_id("businessunit", f"region:{region}")
-        unit = {"businessunitid": id, "name": region, "isdisabled": False, "_parentbusinessunitid_value": root}
-        yield "businessunit", unit | stamps
+        yield {"businessunitid": id, "name": region, "_parentbusinessunitid_value": root, **common}
+
+
+def _currencies(company: Company) -> Iterator[dict[str, Any]]:
     for code, rate in company.rates.items():
-        yield "transactioncurrency", {
+        yield {
             "transactioncurrencyid": record_id("transactioncurrency", code),
             "isocurrencycode": code,
             "currencyname": code,
             "currencysymbol": code,
             "exchangerate": rate,
             "statecode": 0,
-            **stamps,
+            **_stamps(company.founded_at, company.founded_at),
         }
-    labels = list(dict.fromkeys(stage.label for stage in company.stages["dynamics"]))
+
+
+def _process_stages(company: Company) -> Iterator[dict[str, Any]]:
+    labels = dict.fromkeys(stage.label for stage in company.stages["dynamics"])
     for number, label in enumerate(labels):
-        yield "processstage", {
-            "processstageid": record_id("processstage", label),
-            "stagename": label,
-            "stagecategory": number,
-        }
+        yield {"processstageid": record_id("processstage", label), "stagename": label, "stagecategory": number}
+
+
+def _product(company: Company, product: Product) -> dict[str, Any]:
+    return {
+        "productid": record_id("product", product.name),
+        "name": product.name,
+        "productnumber": product.sku,
+        "price": product.price,
+        "statecode": 0,
+        "statuscode": 1,
+        "_transactioncurrencyid_value": record_id("transactioncurrency", company.currency),
+        **_stamps(product.created_at, product.modified_at),
+    }
 
 
 def _user(company: Company, rep: Rep) -> dict[str, Any]:
@@ -392,7 +387,7 @@ def _opportunity(company: Company, deal: Opportunity) -> dict[str, Any]:
     stage = company.stage(deal)
     state, status, category = STATES[stage.outcome]
     is_open = stage.outcome is Outcome.OPEN
-    # what a lost deal would have brought is in the estimate; a deal of a folder that was lost for nothing stays at 0
+    # what a lost deal would have brought stays in the estimate
     return {
         "opportunityid": record_id("opportunity", deal.key),
         "name": deal.name,
@@ -607,7 +602,8 @@ class Dynamics:
         tenant = request.path_params["tenant"]
         if tenant != TENANT_ID:
             return _entra_error(400, "invalid_tenant", f"AADSTS90002: Tenant '{tenant}' not found.", 90002)
-        url = f"{_url(request)}/{tenant}"
+        # msal takes nothing but https; a client of the plain http sandbox turns the scheme back on the way out
+        url = f"https://{request.url.netloc}/{tenant}"
         return JsonResponse(
             {
                 "token_endpoint": f"{url}/oauth2/v2.0/token",
@@ -640,9 +636,7 @@ class Dynamics:
             return _entra_error(400, "invalid_scope", message, 1002012)
         token = f"eyJ{secrets.token_urlsafe(60)}.{secrets.token_urlsafe(60)}.{secrets.token_urlsafe(60)}"
         self.tokens.add(token)
-        return JsonResponse(
-            {"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": token}
-        )
+        return JsonResponse({"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": token})
 
     # reading
 
@@ -715,36 +709,34 @@ class Dynamics:
         limit = min(size or MOST_ROWS, MOST_ROWS, read.top or MOST_ROWS)
         rows = self._rows(link, limit + 1)
         has_more = len(rows) > limit and read.top is None
-        rows = rows[:limit]
         annotations = _annotations(request)
-        answer: dict[str, Any] = {"@odata.context": self._context(request, read)}
-        if "*" in annotations:
-            answer |= {
-                f"@{ANNOTATED}.totalrecordcount": -1,
-                f"@{ANNOTATED}.totalrecordcountlimitexceeded": False,
-                f"@{ANNOTATED}.globalmetadataversion": "9210713",
-            }
-        if read.is_counted:
-            total = self.store.count(read.entity.table.name, read.where)
-            answer["@odata.count"] = min(total, MOST_ROWS)
-            if "*" in annotations:
-                answer[f"@{ANNOTATED}.totalrecordcount"] = min(total, MOST_ROWS)
-                answer[f"@{ANNOTATED}.totalrecordcountlimitexceeded"] = total > MOST_ROWS
+        answer = {"@odata.context": self._context(request, read), **self._totals(read, annotations)}
         answer["value"] = [
             self._tombstone(request, read.entity, row) if row[DELETED] else self._record(read, row, annotations)
-            for row in rows
+            for row in rows[:limit]
         ]
         if has_more:
-            answer["@odata.nextLink"] = self._next_link(request, link, rows, limit)
+            answer["@odata.nextLink"] = self._next_link(request, link, rows[limit - 1], limit)
         elif read.is_tracking:
             answer["@odata.deltaLink"] = self._delta_link(request, read)
         response = JsonResponse(answer)
         applied = [f"odata.maxpagesize={limit}"] if size else []
-        if read.is_tracking:
-            applied.append("odata.track-changes")
+        applied += ["odata.track-changes"] if read.is_tracking else []
         if applied:
             response.headers["Preference-Applied"] = ",".join(applied)
         return response
+
+    def _totals(self, read: _Read, annotations: tuple[str, ...]) -> dict[str, Any]:
+        """Counts, as far as asked for; they go no further than 5,000."""
+        total = self.store.count(read.entity.table.name, read.where) if read.is_counted else -1
+        totals: dict[str, Any] = {"@odata.count": min(total, MOST_ROWS)} if read.is_counted else {}
+        if "*" in annotations:
+            totals |= {
+                f"@{ANNOTATED}.totalrecordcount": min(total, MOST_ROWS),
+                f"@{ANNOTATED}.totalrecordcountlimitexceeded": total > MOST_ROWS,
+                f"@{ANNOTATED}.globalmetadataversion": "9210713",
+            }
+        return totals
 
     def _rows(self, link: _Link, limit: int) -> list[Row]:
         read, key = link.read, link.read.entity.key
@@ -785,9 +777,7 @@ class Dynamics:
             record[name] = sent(columns[name], value)
         return record
 
-    def _annotated(
-        self, entity: Entity, column: Column, value: Any, annotations: tuple[str, ...]
-    ) -> dict[str, str]:
+    def _annotated(self, entity: Entity, column: Column, value: Any, annotations: tuple[str, ...]) -> dict[str, str]:
         """The annotations of one value, as far as the client asked for them."""
         found: dict[str, str] = {}
         if value is None or not annotations:
@@ -806,9 +796,8 @@ class Dynamics:
             found[FORMATTED] = f"${value:,.2f}"
         return {f"{column.name}@{name}": text for name, text in found.items() if _is_wanted(name, annotations)}
 
-    def _next_link(self, request: Request, link: _Link, rows: list[Row], limit: int) -> str:
+    def _next_link(self, request: Request, link: _Link, last: Row, limit: int) -> str:
         entity = link.read.entity
-        last = rows[-1]
         inner = f'<cookie page="{link.page}"><{entity.key} last="{{{last[entity.key].upper()}}}" /></cookie>'
         twice = quote(_lower_escapes(quote(inner, safe="")), safe="")
         cookie = (
@@ -901,7 +890,11 @@ class Dynamics:
         names = re.findall(r"\w+", given)
         unknown = [name for name in names if name not in ENTITIES]
         if unknown:
-            raise Refused(400, "0x80041102", f"The entity with a name = '{unknown[0]}' was not found in the MetadataCache.")
+            raise Refused(
+                400,
+                "0x80041102",
+                f"The entity with a name = '{unknown[0]}' was not found in the MetadataCache.",
+            )
         counts = [self.store.count(ENTITIES[name].table.name) for name in names]
         collection = {"Count": len(names), "IsReadOnly": False, "Keys": names, "Values": counts}
         context = f"{_url(request)}{BASE}/$metadata#{ANNOTATED}.RetrieveTotalRecordCountResponse"
@@ -929,9 +922,7 @@ class Dynamics:
         changes = _changes(entity, await _body(request))
         id = changes.get(entity.key) or str(uuid.uuid4())
         now = self.store.clock()
-        defaults = {
-            name: 0 for name, column in entity.table.columns.items() if column.type == "State"
-        }
+        defaults = {name: 0 for name, column in entity.table.columns.items() if column.type == "State"}
         self.store.insert(entity.table.name, [defaults | _stamps(now, now) | changes | {entity.key: id}])
         headers = {"OData-EntityId": f"{_url(request)}{BASE}/{entity.set}({id})"}
         if "return=representation" in request.headers.get("prefer", ""):
@@ -946,7 +937,9 @@ class Dynamics:
         entity, row = self._addressed(request)
         if_match = request.headers.get("if-match", "*")
         if if_match not in ("*", f'W/"{row[VERSION]}"'):
-            raise Refused(412, "0x80060882", "The version of the existing record doesn't match the RowVersion property.")
+            raise Refused(
+                412, "0x80060882", "The version of the existing record doesn't match the RowVersion property."
+            )
         self.change(entity.name, row[entity.key], _changes(entity, await _body(request)))
         headers = {"OData-EntityId": f"{_url(request)}{BASE}/{entity.set}({row[entity.key]})"}
         return Response(status_code=204, headers=headers)
@@ -955,6 +948,16 @@ class Dynamics:
         """Change a record as a user would: its stamp moves."""
         stamps = {"modifiedon": self.store.clock().replace(microsecond=0)} if ENTITIES[entity].is_tracked else {}
         self.store.update(ENTITIES[entity].table.name, id, {**stamps, **changes})
+
+    def merge(self, entity: str, winner: str, loser: str) -> None:
+        """Merge two records as a user would: the loser stays, inactive, and says which record took its place."""
+        self.change(entity, loser, {"merged": True, "_masterid_value": winner, "statecode": 1})
+        for name, other in ENTITIES.items():
+            for column in (
+                c for c in other.table.columns.values() if c.target == entity and c.name != "_masterid_value"
+            ):
+                for row in self.store.find(other.table.name, LIVE & Where(f'"{column.name}" = ?', (loser,))):
+                    self.change(name, row[other.key], {column.name: winner})
 
     async def _delete(self, request: Request) -> Response:
         entity, row = self._addressed(request)

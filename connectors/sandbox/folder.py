@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 
 from connectors.sandbox.company import Account, Company, Line, Opportunity, Outcome, Product, Rep, Stage
@@ -163,9 +164,9 @@ def _reps(rows: Sequence[_Row], crm: str, at: datetime) -> dict[str, Rep]:
         name, manager, region = (row.required(column) for column in FILES["sales_teams.csv"])
         if name in reps:
             raise row.wrong("sales_agent", f"holds {name!r} a second time; remove one of the rows")
-        place = {"crm": crm, "region": region, "team": f"Team {manager}", "at": at}
-        managers.setdefault(manager, _rep(manager, "Sales Manager", None, **place))
-        reps[name] = _rep(name, "Sales Agent", _email(manager), **place)
+        placed = partial(_rep, crm=crm, region=region, team=f"Team {manager}", at=at)
+        managers.setdefault(manager, placed(manager, "Sales Manager", None))
+        reps[name] = placed(name, "Sales Agent", _email(manager))
     everybody = managers | reps
     emails: dict[str, str] = {}
     for name, rep in everybody.items():

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 
 from connectors.sandbox.company import (
     Account,
@@ -105,7 +106,48 @@ STAGE_NAMES = {
     "dynamics": ("1-Qualify", "2-Develop", "3-Propose", "4-Close", "4-Close", "4-Close"),
 }
 
-NAME_HEADS = ["Alder", "Amber", "Arcadia", "Basalt", "Beacon", "Birch", "Bramble", "Cascade", "Cedar", "Cobalt", "Copper", "Coral", "Crescent", "Delta", "Ember", "Fjord", "Garnet", "Granite", "Harbor", "Hazel", "Heron", "Indigo", "Juniper", "Kestrel", "Lantern", "Linden", "Maple", "Meridian", "Nimbus", "Onyx", "Orchard", "Pinnacle", "Quarry", "Raven", "Saffron", "Sierra", "Sterling", "Summit", "Tamarind", "Willow"]
+NAME_HEADS = [
+    "Alder",
+    "Amber",
+    "Arcadia",
+    "Basalt",
+    "Beacon",
+    "Birch",
+    "Bramble",
+    "Cascade",
+    "Cedar",
+    "Cobalt",
+    "Copper",
+    "Coral",
+    "Crescent",
+    "Delta",
+    "Ember",
+    "Fjord",
+    "Garnet",
+    "Granite",
+    "Harbor",
+    "Hazel",
+    "Heron",
+    "Indigo",
+    "Juniper",
+    "Kestrel",
+    "Lantern",
+    "Linden",
+    "Maple",
+    "Meridian",
+    "Nimbus",
+    "Onyx",
+    "Orchard",
+    "Pinnacle",
+    "Quarry",
+    "Raven",
+    "Saffron",
+    "Sierra",
+    "Sterling",
+    "Summit",
+    "Tamarind",
+    "Willow",
+]
 NAME_TAILS = {
     "Logistics": ("Freight", "Logistics", "Forwarding", "Warehousing"),
     "Manufacturing": ("Castings", "Components", "Machining", "Works"),
@@ -113,9 +155,113 @@ NAME_TAILS = {
     "Food": ("Dairy", "Foods", "Mills", "Provisions"),
     "Pharma": ("Biotech", "Labs", "Pharma", "Therapeutics"),
 }
-FIRST_NAMES = ["Adam", "Aisha", "Akira", "Amara", "Andrea", "Ben", "Bianca", "Carlos", "Chen", "Clara", "Daniel", "Deniz", "Diego", "Elena", "Emil", "Farah", "Felix", "Freya", "Gabriel", "Hana", "Hugo", "Ines", "Ivan", "Jana", "Jonah", "Kavya", "Lars", "Leila", "Liam", "Lucia", "Marco", "Maren", "Minh", "Nadia", "Omar", "Paula", "Ravi", "Rosa", "Samuel", "Sana", "Tara", "Theo", "Uma", "Victor", "Wei", "Yara", "Yusuf", "Zoe"]
-LAST_NAMES = ["Abbott", "Ahmed", "Alvarez", "Baker", "Becker", "Bose", "Castillo", "Cohen", "Costa", "Dubois", "Eriksen", "Fischer", "Fontaine", "Gupta", "Haddad", "Hall", "Hansen", "Ito", "Jansen", "Kaya", "Keller", "Kim", "Kowalski", "Lambert", "Larsen", "Lopez", "Mason", "Mehta", "Meyer", "Mori", "Novak", "Obi", "Park", "Patel", "Perez", "Quinn", "Reyes", "Rossi", "Schmidt", "Silva", "Singh", "Suzuki", "Tan", "Torres", "Walker", "Weber", "Wong", "Young"]
-TITLES = ("Operations Director", "Plant Manager", "Head of Logistics", "Procurement Lead", "Automation Engineer")
+FIRST_NAMES = [
+    "Adam",
+    "Aisha",
+    "Akira",
+    "Amara",
+    "Andrea",
+    "Ben",
+    "Bianca",
+    "Carlos",
+    "Chen",
+    "Clara",
+    "Daniel",
+    "Deniz",
+    "Diego",
+    "Elena",
+    "Emil",
+    "Farah",
+    "Felix",
+    "Freya",
+    "Gabriel",
+    "Hana",
+    "Hugo",
+    "Ines",
+    "Ivan",
+    "Jana",
+    "Jonah",
+    "Kavya",
+    "Lars",
+    "Leila",
+    "Liam",
+    "Lucia",
+    "Marco",
+    "Maren",
+    "Minh",
+    "Nadia",
+    "Omar",
+    "Paula",
+    "Ravi",
+    "Rosa",
+    "Samuel",
+    "Sana",
+    "Tara",
+    "Theo",
+    "Uma",
+    "Victor",
+    "Wei",
+    "Yara",
+    "Yusuf",
+    "Zoe",
+]
+LAST_NAMES = [
+    "Abbott",
+    "Ahmed",
+    "Alvarez",
+    "Baker",
+    "Becker",
+    "Bose",
+    "Castillo",
+    "Cohen",
+    "Costa",
+    "Dubois",
+    "Eriksen",
+    "Fischer",
+    "Fontaine",
+    "Gupta",
+    "Haddad",
+    "Hall",
+    "Hansen",
+    "Ito",
+    "Jansen",
+    "Kaya",
+    "Keller",
+    "Kim",
+    "Kowalski",
+    "Lambert",
+    "Larsen",
+    "Lopez",
+    "Mason",
+    "Mehta",
+    "Meyer",
+    "Mori",
+    "Novak",
+    "Obi",
+    "Park",
+    "Patel",
+    "Perez",
+    "Quinn",
+    "Reyes",
+    "Rossi",
+    "Schmidt",
+    "Silva",
+    "Singh",
+    "Suzuki",
+    "Tan",
+    "Torres",
+    "Walker",
+    "Weber",
+    "Wong",
+    "Young",
+]
+TITLES = (
+    "Operations Director",
+    "Plant Manager",
+    "Head of Logistics",
+    "Procurement Lead",
+    "Automation Engineer",
+)
 SOURCES = ("Web", "Partner", "Trade Show", "Referral", "Outbound")
 # more new business is opened in spring and autumn than in August or over the turn of the year
 SEASON = (0.8, 1.0, 1.2, 1.1, 1.1, 1.0, 0.8, 0.7, 1.2, 1.3, 1.1, 0.7)
@@ -175,19 +321,19 @@ def _email(name: str) -> str:
 
 
 def _reps() -> tuple[Rep, ...]:
-    vice_president = _rep(VICE_PRESIDENT, "VP Sales", tuple(region.crm for region in REGIONS))
+    vice_president = _rep(VICE_PRESIDENT, "VP Sales", crms=tuple(region.crm for region in REGIONS))
     reps = [vice_president]
     for region in REGIONS:
-        place = {"crms": (region.crm,), "region": region.name, "team": f"{region.name} Sales"}
-        manager = _rep(region.manager, "Regional Sales Manager", **place, manager=VICE_PRESIDENT)
-        reps.append(manager)
-        reps += [_rep(name, "Account Executive", **place, manager=region.manager) for name in region.reps]
+        placed = partial(_rep, crms=(region.crm,), region=region.name, team=f"{region.name} Sales")
+        reps.append(placed(region.manager, "Regional Sales Manager", manager=VICE_PRESIDENT))
+        reps += [placed(name, "Account Executive", manager=region.manager) for name in region.reps]
     return tuple(reps)
 
 
 def _rep(
     name: str,
     title: str,
+    *,
     crms: tuple[str, ...],
     region: str | None = None,
     team: str | None = None,
@@ -368,9 +514,7 @@ class _Territory:
     def _spoil(self, deals: Sequence[Opportunity]) -> tuple[Opportunity, ...]:
         """The same deals, one of the won ones without its close date."""
         spoiled = self.random.choice([deal for deal in deals[len(deals) // 2 :] if deal.stage == "won"])
-        return tuple(
-            replace(deal, close_date=None, is_dirty=True) if deal is spoiled else deal for deal in deals
-        )
+        return tuple(replace(deal, close_date=None, is_dirty=True) if deal is spoiled else deal for deal in deals)
 
     def _leads(self, count: int) -> tuple[Lead, ...]:
         qualified = [deal for deal in self.opportunities if not deal.is_dirty and deal.account_key]

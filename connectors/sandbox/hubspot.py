@@ -24,6 +24,7 @@ from connectors.sandbox.company import (
     LeadStatus,
     Opportunity,
     Outcome,
+    Product,
     Rep,
     Stage,
 )
@@ -44,9 +45,9 @@ from connectors.sandbox.store import (
 from connectors.sandbox.wire import JsonResponse, Number
 
 ACCESS_TOKEN = "pat-na1-sandbox"
-PORTAL = 24424242
 LONGEST_QUERY = 16_000
 MOST_SEARCH_RESULTS = 10_000
+DATED_VERSIONS = ("2026-03", "2026-09")
 PIPELINE = ("default", "Sales Pipeline")
 LEAD_PIPELINE = ("lead-pipeline-id", "Lead pipeline")
 LEAD_STAGES = (
@@ -94,9 +95,7 @@ def _table(object: str, key: str = "hs_object_id", **names_by_type: str) -> Tabl
 OWNER = "hubspot_owner_id"
 BY_ID = '"hs_object_id"'
 TABLES = {
-    "users": _table(
-        "users", string="hs_email hs_given_name hs_family_name hs_job_title manager_email region"
-    ),
+    "users": _table("users", string="hs_email hs_given_name hs_family_name hs_job_title manager_email region"),
     "companies": _table(
         "companies",
         string="name domain country hs_merged_object_ids website",
@@ -147,7 +146,8 @@ ASSOCIATIONS = Table(
     name="hubspot.associations",
     key="id",
     columns={
-        name: Column(name=name, kind=Kind.KEY, type="string") for name in ("id", "from_type", "from_id", "to_type", "to_id")
+        name: Column(name=name, kind=Kind.KEY, type="string")
+        for name in ("id", "from_type", "from_id", "to_type", "to_id")
     },
     indexes=("from_id", "to_id"),
 )
@@ -197,51 +197,33 @@ def modified_name(object: str) -> str:
 
 def records(company: Company) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every record that lives in HubSpot, with the object it belongs to."""
-    crm = "hubspot"
-    for rep in company.reps:
-        if crm in rep.crms:
-            yield "users", _user(rep)
-    for product in company.products:
-        yield "products", {
-            "hs_object_id": record_id("products", product.name),
-            "name": product.name,
-            "hs_sku": product.sku,
-            "hs_product_type": "service" if product.family == "Services" else "inventory",
-            "price": product.price,
-            **_stamps("products", product.created_at, product.modified_at),
-        }
-    for account in company.accounts:
-        if account.crm == crm:
-            yield "companies", _company(account)
-    customers = {d.account_key for d in company.opportunities if company.stage(d).outcome is Outcome.WON}
-    for contact in company.contacts:
-        if contact.crm == crm:
-            yield "contacts", _contact(contact, contact.account_key in customers)
-    for lead in company.leads:
-        if lead.crm == crm:
-            yield "leads", _lead(lead)
+    company = company.within("hubspot")
+    customers = {deal.account_key for deal in company.opportunities if company.stage(deal).outcome is Outcome.WON}
+    yield from (("users", _user(rep)) for rep in company.reps)
+    yield from (("products", _product(product)) for product in company.products)
+    yield from (("companies", _company(account)) for account in company.accounts)
+    yield from (("contacts", _contact(contact, contact.account_key in customers)) for contact in company.contacts)
+    yield from (("leads", _lead(lead)) for lead in company.leads)
     for deal in company.opportunities:
-        if deal.crm == crm:
-            yield "deals", _deal(deal, company.stage(deal))
-            yield from (("line_items", line) for line in _lines(deal))
+        yield "deals", _deal(deal, company.stage(deal))
+        yield from (("line_items", line) for line in _lines(deal))
 
 
 def owners(company: Company) -> Iterator[dict[str, Any]]:
     """The users, as those who can own a record."""
-    for rep in company.reps:
-        if "hubspot" in rep.crms:
-            teams = [{"id": record_id("owners", rep.team), "name": rep.team, "primary": True}] if rep.team else []
-            yield {
-                "id": record_id("owners", rep.email),
-                "email": rep.email,
-                "firstName": rep.first_name,
-                "lastName": rep.last_name,
-                "userId": record_id("user ids", rep.email),
-                "type": "PERSON",
-                "teams": json.dumps(teams),
-                "createdAt": rep.created_at,
-                "updatedAt": rep.modified_at,
-            }
+    for rep in company.within("hubspot").reps:
+        teams = [{"id": record_id("owners", rep.team), "name": rep.team, "primary": True}] if rep.team else []
+        yield {
+            "id": record_id("owners", rep.email),
+            "email": rep.email,
+            "firstName": rep.first_name,
+            "lastName": rep.last_name,
+            "userId": record_id("user ids", rep.email),
+            "type": "PERSON",
+            "teams": json.dumps(teams),
+            "createdAt": rep.created_at,
+            "updatedAt": rep.modified_at,
+        }
 
 
 def _user(rep: Rep) -> dict[str, Any]:
@@ -254,6 +236,17 @@ def _user(rep: Rep) -> dict[str, Any]:
         "manager_email": rep.manager_email,
         "region": rep.region,
         **_stamps("users", rep.created_at, rep.modified_at),
+    }
+
+
+def _product(product: Product) -> dict[str, Any]:
+    return {
+        "hs_object_id": record_id("products", product.name),
+        "name": product.name,
+        "hs_sku": product.sku,
+        "hs_product_type": "service" if product.family == "Services" else "inventory",
+        "price": product.price,
+        **_stamps("products", product.created_at, product.modified_at),
     }
 
 
@@ -353,15 +346,16 @@ Link = tuple[str, str, str, str]
 
 def associations(company: Company) -> Iterator[Link]:
     """Which record belongs to which, in one direction."""
-    for contact in (c for c in company.contacts if c.crm == "hubspot"):
+    company = company.within("hubspot")
+    for contact in company.contacts:
         account_id = record_id("companies", contact.account_key)
         yield "contacts", record_id("contacts", contact.key), "companies", account_id
-    for lead in (lead for lead in company.leads if lead.crm == "hubspot"):
+    for lead in company.leads:
         if lead.opportunity_key:
             yield "leads", record_id("leads", lead.key), "deals", record_id("deals", lead.opportunity_key)
         if lead.contact_key:
             yield "leads", record_id("leads", lead.key), "contacts", record_id("contacts", lead.contact_key)
-    for deal in (deal for deal in company.opportunities if deal.crm == "hubspot"):
+    for deal in company.opportunities:
         id = record_id("deals", deal.key)
         if deal.account_key:
             yield "deals", id, "companies", record_id("companies", deal.account_key)
@@ -413,7 +407,8 @@ def sent(column: Column, value: Any) -> str | None:
     if column.kind is Kind.BOOLEAN:
         return "true" if value else "false"
     if column.kind is Kind.NUMBER:
-        return f"{value.normalize():f}"
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
     if column.kind is Kind.TIMESTAMP:
         return str(value).replace(".000Z", "Z")
     return str(value)
@@ -457,36 +452,33 @@ class HubSpot:
 
     def routes(self) -> list[Route]:
         """Everything this portal answers, under both families of paths."""
-        families = [
-            ("/crm/v3/objects", "/crm/v3/properties", "/crm/v3/pipelines", "/crm/v3/owners", "/crm/v4/associations"),
-            *(
-                tuple(f"/crm/{what}/{date}" for what in ("objects", "properties", "pipelines", "owners", "associations"))
-                for date in ("2026-03", "2026-09")
-            ),
-        ]
+        whats = ("objects", "properties", "pipelines", "owners", "associations")
+        numbered = {what: f"/crm/{'v4' if what == 'associations' else 'v3'}/{what}" for what in whats}
+        families = [numbered, *({what: f"/crm/{what}/{date}" for what in whats} for date in DATED_VERSIONS)]
         routes = []
-        for objects, properties, pipelines, owners_path, links in families:
-            one = objects + "/{object}/{id}"
-            paths: list[tuple[str, str, Callable[[Request], Any]]] = [
-                (objects + "/{object}/search", "POST", self._search),
-                (objects + "/{object}/batch/read", "POST", self._batch_read),
-                (objects + "/{object}", "GET", self._list),
-                (objects + "/{object}", "POST", self._create),
-                (one, "GET", self._read),
-                (one, "PATCH", self._update),
-                (one, "DELETE", self._archive),
-                (properties + "/{object}", "GET", self._properties),
-                (properties + "/{object}/{name}", "GET", self._property),
-                (pipelines + "/{object}", "GET", self._pipelines),
-                (owners_path, "GET", self._owners),
-                (owners_path + "/{id}", "GET", self._owner),
-                (links + "/{from_type}/{to_type}/batch/read", "POST", self._associations),
-            ]
-            for path, method, handler in paths:
-                routes.append(Route(path, self._guarded(handler), methods=[method]))
-                if not path.endswith("}"):
-                    routes.append(Route(f"{path}/", self._guarded(handler), methods=[method]))
+        for path, method, handler in (entry for family in families for entry in self._paths(family)):
+            for spelling in (path, f"{path}/"):
+                routes.append(Route(spelling, self._guarded(handler), methods=[method]))
         return routes
+
+    def _paths(self, roots: Mapping[str, str]) -> list[tuple[str, str, Callable[[Request], Any]]]:
+        objects = roots["objects"] + "/{object}"
+        return [
+            (objects + "/search", "POST", self._search),
+            (objects + "/merge", "POST", self._merge),
+            (objects + "/batch/read", "POST", self._batch_read),
+            (objects, "GET", self._list),
+            (objects, "POST", self._create),
+            (objects + "/{id}", "GET", self._read),
+            (objects + "/{id}", "PATCH", self._update),
+            (objects + "/{id}", "DELETE", self._archive),
+            (roots["properties"] + "/{object}", "GET", self._properties),
+            (roots["properties"] + "/{object}/{name}", "GET", self._property),
+            (roots["pipelines"] + "/{object}", "GET", self._pipelines),
+            (roots["owners"], "GET", self._owners),
+            (roots["owners"] + "/{id}", "GET", self._owner),
+            (roots["associations"] + "/{from_type}/{to_type}/batch/read", "POST", self._associations),
+        ]
 
     def _guarded(self, handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def guarded(request: Request) -> Response:
@@ -598,7 +590,9 @@ class HubSpot:
         object, _ = _object(request)
         _only(request, "properties", "propertiesWithHistory", "associations", "archived", "idProperty")
         _no_history(request.query_params.get("propertiesWithHistory"))
-        record = self._record(object, self._row(request, GONE if _archived(request) else LIVE), _names(request, "properties"))
+        record = self._record(
+            object, self._row(request, GONE if _archived(request) else LIVE), _names(request, "properties")
+        )
         for other in _names(request, "associations"):
             self._add_inline(object, _known(other), [record])
         return JsonResponse(record)
@@ -622,18 +616,14 @@ class HubSpot:
         found = self.store.find(table.name, where)
         results = [self._record(object, row, body.get("properties") or ()) for row in found]
         missing = [id for id in ids if id not in {record["id"] for record in results}]
-        now = timestamp(self.store.clock())
-        answer: dict[str, Any] = {"status": "COMPLETE", "results": results, "startedAt": now, "completedAt": now}
-        if missing:
-            problem = {
-                "status": "error",
-                "category": "OBJECT_NOT_FOUND",
-                "message": f"Could not get some {_singular(object).upper()} objects, they may be deleted or not exist."
-                " Check that ids are valid.",
-                "context": {"ids": missing},
-            }
-            answer |= {"numErrors": 1, "errors": [problem]}
-        return JsonResponse(answer, status_code=207 if missing else 200)
+        problem = {
+            "status": "error",
+            "category": "OBJECT_NOT_FOUND",
+            "message": f"Could not get some {_singular(object).upper()} objects, they may be deleted or not exist."
+            " Check that ids are valid.",
+            "context": {"ids": missing},
+        }
+        return self._batch_answer(results, [problem] if missing else [], 1)
 
     async def _search(self, request: Request) -> Response:
         object, table = _object(request)
@@ -664,7 +654,10 @@ class HubSpot:
             raise Refused(400, "There was a problem with the request: only one sort is allowed")
         for sort in sorts:
             if isinstance(sort, str):
-                sort = {"propertyName": sort.removeprefix("-"), "direction": "DESCENDING" if sort[0] == "-" else ""}
+                sort = {
+                    "propertyName": sort.removeprefix("-"),
+                    "direction": "DESCENDING" if sort[0] == "-" else "",
+                }
             column = _column(table, sort.get("propertyName"))
             direction = "desc" if sort.get("direction") == "DESCENDING" else "asc"
             return f"{self._order(column)} {direction}, {BY_ID}"
@@ -683,9 +676,7 @@ class HubSpot:
             alternatives.append(condition)
         if not alternatives:
             return ALL
-        return Where(
-            " or ".join(f"({a.sql})" for a in alternatives), tuple(v for a in alternatives for v in a.values)
-        )
+        return Where(" or ".join(f"({a.sql})" for a in alternatives), tuple(v for a in alternatives for v in a.values))
 
     def _condition(self, table: Table, filter: Mapping[str, Any]) -> Where:
         unknown = set(filter) - {"propertyName", "operator", "value", "values", "highValue"}
@@ -733,8 +724,8 @@ class HubSpot:
         ids = tuple(ids)
         marks = ", ".join("?" * len(ids))
         where = Where(
-            f'"from_type" = ? and "to_type" = ? and "from_id" in ({marks}) and "to_id" not in'
-            f' (select "hs_object_id" from "{TABLES[other].name}" where {DELETED})',
+            f'"from_type" = ? and "to_type" = ? and "from_id" in ({marks}) and "to_id" in'
+            f' (select "hs_object_id" from "{TABLES[other].name}" where not {DELETED})',
             (object, other, *ids),
         )
         found: dict[str, list[str]] = {}
@@ -744,30 +735,32 @@ class HubSpot:
 
     async def _associations(self, request: Request) -> Response:
         object, other = _known(request.path_params["from_type"]), _known(request.path_params["to_type"])
+        _types(object, other)  # refuses what cannot be associated
         body = await _body(request, "inputs")
         ids = _inputs(body, most=1000)
-        afters = {str(entry["id"]): entry.get("after") for entry in body["inputs"]}
+        afters = {str(entry["id"]): _offset(entry.get("after")) for entry in body["inputs"]}
         links = self._linked(object, other, ids)
-        types = [
-            {"category": "HUBSPOT_DEFINED", "typeId": id, "label": label} for id, label in _types(object, other)
-        ]
-        results = []
-        for id in (id for id in ids if id in links):
-            left = [to for to in links[id] if int(to) > int(afters[id] or 0)]
-            page = left[: self.association_page]
-            result: dict[str, Any] = {
-                "from": {"id": id},
-                "to": [{"toObjectId": Number(to), "associationTypes": types} for to in page],
-            }
-            if len(left) > len(page):
-                result["paging"] = {"next": {"after": page[-1], "link": "https://api.hubapi.com/"}}
-            results.append(result)
-        missing = [id for id in ids if id not in links]
+        results = [self._association(object, other, id, links[id], afters[id]) for id in ids if id in links]
+        missing = [_unassociated(object, other, id) for id in ids if id not in links]
+        return self._batch_answer(results, missing, len(missing))
+
+    def _association(self, object: str, other: str, id: str, to_ids: list[str], after: int) -> dict[str, Any]:
+        """One page of what a record is associated with."""
+        types = [{"category": "HUBSPOT_DEFINED", "typeId": n, "label": label} for n, label in _types(object, other)]
+        left = [to for to in to_ids if int(to) > after]
+        page = left[: self.association_page]
+        to = [{"toObjectId": Number(to), "associationTypes": types} for to in page]
+        result: dict[str, Any] = {"from": {"id": id}, "to": to}
+        if len(left) > len(page):
+            result["paging"] = {"next": {"after": page[-1], "link": "https://api.hubapi.com/"}}
+        return result
+
+    def _batch_answer(self, results: list[Any], errors: list[Any], count: int) -> Response:
         now = timestamp(self.store.clock())
         answer: dict[str, Any] = {"status": "COMPLETE", "results": results, "startedAt": now, "completedAt": now}
-        if missing:
-            answer |= {"numErrors": len(missing), "errors": [_unassociated(object, other, id) for id in missing]}
-        return JsonResponse(answer, status_code=207 if missing else 200)
+        if errors:
+            answer |= {"numErrors": count, "errors": errors}
+        return JsonResponse(answer, status_code=207 if errors else 200)
 
     # properties, pipelines, owners
 
@@ -786,38 +779,24 @@ class HubSpot:
 
     async def _pipelines(self, request: Request) -> Response:
         object, _ = _object(request)
-        stamp = timestamp(self.company.founded_at)
         if object == "deals":
-            stages = [
-                (s.id, s.label, {"isClosed": str(s.outcome is not Outcome.OPEN).lower(),
-                                 "probability": f"{Decimal(s.probability) / 100:.1f}" if s.probability % 10 == 0
-                                 else f"{Decimal(s.probability) / 100}"})
-                for s in self.company.stages[self.crm]
-            ]
-            pipeline = PIPELINE
+            steps = [(stage.id, stage.label, _stage_metadata(stage)) for stage in self.company.stages[self.crm]]
+            pipelines = [self._pipeline(*PIPELINE, steps)]
         elif object == "leads":
-            stages = [(id, label, {"leadState": label.upper()}) for id, label in LEAD_STAGES]
-            pipeline = LEAD_PIPELINE
+            steps = [(id, label, {"leadState": label.upper()}) for id, label in LEAD_STAGES]
+            pipelines = [self._pipeline(*LEAD_PIPELINE, steps)]
         else:
-            return JsonResponse({"results": []})
+            pipelines = []
+        return JsonResponse({"results": pipelines})
+
+    def _pipeline(self, id: str, label: str, steps: list[tuple[str, str, dict[str, str]]]) -> dict[str, Any]:
+        stamp = timestamp(self.company.founded_at)
         common = {"createdAt": stamp, "updatedAt": stamp, "archived": False}
-        return JsonResponse(
-            {
-                "results": [
-                    {
-                        "label": pipeline[1],
-                        "displayOrder": 0,
-                        "id": pipeline[0],
-                        "stages": [
-                            {"label": label, "displayOrder": n, "metadata": metadata, "id": id, **common,
-                             "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT"}
-                            for n, (id, label, metadata) in enumerate(stages)
-                        ],
-                        **common,
-                    }
-                ]
-            }
-        )
+        stages = [
+            {"label": step_label, "displayOrder": number, "metadata": metadata, "id": step_id, **common}
+            for number, (step_id, step_label, metadata) in enumerate(steps)
+        ]
+        return {"label": label, "displayOrder": 0, "id": id, "stages": stages, **common}
 
     async def _owners(self, request: Request) -> Response:
         _only(request, "limit", "after", "email", "archived")
@@ -881,6 +860,26 @@ class HubSpot:
         """Change a record as a user would: its stamp moves."""
         self.store.update(TABLES[object].name, id, {modified_name(object): self.store.clock(), **changes})
 
+    async def _merge(self, request: Request) -> Response:
+        """The survivor gets the loser's associations and lists it; no list shows the loser any more."""
+        object, table = _object(request)
+        body = await _body(request, "primaryObjectId", "objectIdToMerge")
+        ids = [str(body.get(name)) for name in ("primaryObjectId", "objectIdToMerge")]
+        winner, loser = (self.store.get(table.name, id) for id in ids)
+        if winner is None or loser is None or "hs_merged_object_ids" not in winner:
+            raise Refused(404, "resource not found", "OBJECT_NOT_FOUND")
+        links = self.store.find(ASSOCIATIONS.name, Where('"from_type" = ? and "from_id" = ?', (object, ids[1])))
+        others = self.store.find(ASSOCIATIONS.name, Where('"from_type" = ? and "from_id" = ?', (object, ids[0])))
+        known = {(link["to_type"], link["to_id"]) for link in others}
+        moved = {(link["to_type"], link["to_id"]) for link in links} - known
+        self._link((object, ids[0], to_type, to_id) for to_type, to_id in sorted(moved))
+        merged = [winner["hs_merged_object_ids"], loser["hs_merged_object_ids"], ids[1]]
+        self.store.purge(table.name, ids[1])
+        self.change(object, ids[0], {"hs_merged_object_ids": ";".join(filter(None, merged))})
+        survivor = self.store.get(table.name, ids[0])
+        assert survivor is not None
+        return JsonResponse(self._record(object, survivor, ["hs_merged_object_ids"]))
+
     async def _archive(self, request: Request) -> Response:
         _, table = _object(request)
         row = self.store.get(table.name, request.path_params["id"])
@@ -889,37 +888,43 @@ class HubSpot:
         return Response(status_code=204)
 
     def _changes(self, object: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+        """Properties sent by a client as the store keeps them, with what follows from them."""
         columns = TABLES[object].columns
-        problems = [
-            {
-                "isValid": False,
-                "message": f'Property "{name}" does not exist',
-                "error": "PROPERTY_DOESNT_EXIST",
-                "name": name,
-            }
-            for name in properties
-            if name not in columns
-        ]
+        problems = []
         changes: dict[str, Any] = {}
-        for name in (name for name in properties if name in columns):
-            value = properties[name]
-            try:
-                changes[name] = None if value in (None, "") else parsed(columns[name], str(value))
-            except (ValueError, ArithmeticError):
-                message = f"{value} was not a valid {columns[name].type}."
-                problems.append({"isValid": False, "message": message, "error": "INVALID_VALUE", "name": name})
-        if {"hs_object_id", "createdate", "hs_createdate", modified_name(object)} & changes.keys():
-            problems.append({"isValid": False, "message": "read only", "error": "READ_ONLY_VALUE"})
-        stages = {stage.id: stage for stage in self.company.stages[self.crm]}
-        if object == "deals" and "dealstage" in changes:
-            if changes["dealstage"] not in stages:
-                message = f"{changes['dealstage']} was not one of the allowed options"
-                problems.append({"isValid": False, "message": message, "error": "INVALID_OPTION", "name": "dealstage"})
+        for name, value in properties.items():
+            if name not in columns:
+                problems.append(_problem(name, "PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist'))
+            elif name in ("hs_object_id", "createdate", "hs_createdate", modified_name(object)):
+                problems.append(_problem(name, "READ_ONLY_VALUE", f'"{name}" is a read only property'))
             else:
-                changes |= in_stage(stages[changes["dealstage"]])
+                try:
+                    changes[name] = None if value in (None, "") else parsed(columns[name], str(value))
+                except (ValueError, ArithmeticError):
+                    message = f"{value} was not a valid {columns[name].type}."
+                    problems.append(_problem(name, "INVALID_VALUE", message))
+        if object == "deals" and "dealstage" in changes:
+            stage = next((s for s in self.company.stages[self.crm] if s.id == changes["dealstage"]), None)
+            if stage:
+                changes |= in_stage(stage)
+            else:
+                message = f"{changes['dealstage']} was not one of the allowed options"
+                problems.append(_problem("dealstage", "INVALID_OPTION", message))
         if problems:
             raise Refused(400, f"Property values were not valid: {json.dumps(problems)}")
         return changes
+
+
+def _problem(name: str, error: str, message: str) -> dict[str, Any]:
+    return {"isValid": False, "message": message, "error": error, "name": name}
+
+
+def _stage_metadata(stage: Stage) -> dict[str, str]:
+    probability = f"{Decimal(stage.probability) / 100}"
+    return {
+        "isClosed": "false" if stage.outcome is Outcome.OPEN else "true",
+        "probability": probability if "." in probability else f"{probability}.0",
+    }
 
 
 def parsed(column: Column, text: str) -> Any:
@@ -927,17 +932,15 @@ def parsed(column: Column, text: str) -> Any:
     if column.kind is Kind.NUMBER:
         return Decimal(text.replace(",", ""))
     if column.kind is Kind.BOOLEAN:
-        return {"true": True, "false": False}[text.lower()] if text.lower() in ("true", "false") else _bad(text)
+        if text.lower() not in ("true", "false"):
+            raise ValueError(text)
+        return text.lower() == "true"
     if column.kind is Kind.TIMESTAMP:
         if text.lstrip("-").isdigit():
             return timestamp(datetime.fromtimestamp(int(text) / 1000, UTC))
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     return text
-
-
-def _bad(text: str) -> Any:
-    raise ValueError(text)
 
 
 def _known(name: str) -> str:
@@ -977,7 +980,11 @@ def _unassociated(object: str, other: str, id: str) -> dict[str, Any]:
         "category": "OBJECT_NOT_FOUND",
         "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",
         "message": f"No {_singular(other)} is associated with {_singular(object)} {id}.",
-        "context": {"fromObjectId": [id], "fromObjectType": [_singular(object)], "toObjectType": [_singular(other)]},
+        "context": {
+            "fromObjectId": [id],
+            "fromObjectType": [_singular(object)],
+            "toObjectType": [_singular(other)],
+        },
     }
 
 
@@ -999,7 +1006,13 @@ def _owner(row: Row) -> dict[str, Any]:
 
 
 def _property(object: str, column: Column) -> dict[str, Any]:
-    field_types = {"number": "number", "datetime": "date", "date": "date", "enumeration": "select", "bool": "booleancheckbox"}
+    field_types = {
+        "number": "number",
+        "datetime": "date",
+        "date": "date",
+        "enumeration": "select",
+        "bool": "booleancheckbox",
+    }
     return {
         "name": column.name,
         "label": column.name.replace("_", " ").title(),
@@ -1083,5 +1096,8 @@ def _inputs(body: Mapping[str, Any], most: int = 100) -> list[str]:
     if not isinstance(inputs, list) or not all(isinstance(entry, dict) and "id" in entry for entry in inputs):
         raise Refused(400, "Invalid input JSON: inputs must be a list of objects with an id")
     if len(inputs) > most:
-        raise Refused(400, f"The maximum number of inputs supported in a batch request is {most}. Received {len(inputs)}.")
+        raise Refused(
+            400,
+            f"The maximum number of inputs supported in a batch request is {most}. Received {len(inputs)}.",
+        )
     return list(dict.fromkeys(str(entry["id"]) for entry in inputs))

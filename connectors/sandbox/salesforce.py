@@ -21,8 +21,19 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from connectors.sandbox.company import Company, Lead, LeadStatus, Opportunity, Outcome, Rep, Stage
-from connectors.sandbox.soql import Aggregate, Query, SoqlError, long_id, parse
+from connectors.sandbox.company import (
+    Account,
+    Company,
+    Contact,
+    Lead,
+    LeadStatus,
+    Opportunity,
+    Outcome,
+    Product,
+    Rep,
+    Stage,
+)
+from connectors.sandbox.soql import AGGREGATES, Aggregate, Query, SoqlError, long_id, parse
 from connectors.sandbox.store import (
     ALL,
     DELETED,
@@ -226,58 +237,17 @@ def _optional_id(object: str, key: str | None) -> str | None:
 
 def records(company: Company) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every record that lives in Salesforce, with the object it belongs to."""
-    crm = "salesforce"
-    for number, stage in enumerate(company.stages[crm], 1):
+    company = company.within("salesforce")
+    for number, stage in enumerate(company.stages["salesforce"], 1):
         yield "OpportunityStage", _stage(company, stage, number)
-    for rep in company.reps:
-        if crm in rep.crms:
-            yield "User", _user(rep)
-    for product in company.products:
-        yield "Product2", {
-            "Id": record_id("Product2", product.name),
-            "Name": product.name,
-            "ProductCode": product.sku,
-            "Family": product.family,
-            "IsActive": True,
-            **_stamps(product.created_at, product.modified_at),
-        }
-    for account in company.accounts:
-        if account.crm == crm:
-            yield "Account", {
-                "Id": record_id("Account", account.key),
-                "Name": account.name,
-                "Type": "Customer - Direct",
-                "ParentId": _optional_id("Account", account.parent_key),
-                "OwnerId": _optional_id("User", account.owner_email),
-                "Industry": account.industry,
-                "BillingCountry": account.country,
-                "Website": account.website,
-                "AnnualRevenue": account.revenue,
-                "NumberOfEmployees": account.employees,
-                "CurrencyIsoCode": account.currency,
-                **_stamps(account.created_at, account.modified_at),
-            }
-    for contact in company.contacts:
-        if contact.crm == crm:
-            yield "Contact", {
-                "Id": record_id("Contact", contact.key),
-                "AccountId": record_id("Account", contact.account_key),
-                "OwnerId": record_id("User", contact.owner_email),
-                "FirstName": contact.first_name,
-                "LastName": contact.last_name,
-                "Name": f"{contact.first_name} {contact.last_name}",
-                "Title": contact.title,
-                "Email": contact.email,
-                "Phone": contact.phone,
-                **_stamps(contact.created_at, contact.modified_at),
-            }
-    for lead in company.leads:
-        if lead.crm == crm:
-            yield "Lead", _lead(lead)
+    yield from (("User", _user(rep)) for rep in company.reps)
+    yield from (("Product2", _product(product)) for product in company.products)
+    yield from (("Account", _account(account)) for account in company.accounts)
+    yield from (("Contact", _contact(contact)) for contact in company.contacts)
+    yield from (("Lead", _lead(lead)) for lead in company.leads)
     for deal in company.opportunities:
-        if deal.crm == crm:
-            yield "Opportunity", _opportunity(company, deal)
-            yield from (("OpportunityLineItem", line) for line in _lines(deal))
+        yield "Opportunity", _opportunity(company, deal)
+        yield from (("OpportunityLineItem", line) for line in _lines(deal))
 
 
 def _stamps(created_at: datetime, modified_at: datetime) -> dict[str, Any]:
@@ -321,6 +291,49 @@ def _user(rep: Rep) -> dict[str, Any]:
         "UserType": "Standard",
         "IsActive": True,
         **_stamps(rep.created_at, rep.modified_at),
+    }
+
+
+def _product(product: Product) -> dict[str, Any]:
+    return {
+        "Id": record_id("Product2", product.name),
+        "Name": product.name,
+        "ProductCode": product.sku,
+        "Family": product.family,
+        "IsActive": True,
+        **_stamps(product.created_at, product.modified_at),
+    }
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return {
+        "Id": record_id("Account", account.key),
+        "Name": account.name,
+        "Type": "Customer - Direct",
+        "ParentId": _optional_id("Account", account.parent_key),
+        "OwnerId": _optional_id("User", account.owner_email),
+        "Industry": account.industry,
+        "BillingCountry": account.country,
+        "Website": account.website,
+        "AnnualRevenue": account.revenue,
+        "NumberOfEmployees": account.employees,
+        "CurrencyIsoCode": account.currency,
+        **_stamps(account.created_at, account.modified_at),
+    }
+
+
+def _contact(contact: Contact) -> dict[str, Any]:
+    return {
+        "Id": record_id("Contact", contact.key),
+        "AccountId": record_id("Account", contact.account_key),
+        "OwnerId": record_id("User", contact.owner_email),
+        "FirstName": contact.first_name,
+        "LastName": contact.last_name,
+        "Name": f"{contact.first_name} {contact.last_name}",
+        "Title": contact.title,
+        "Email": contact.email,
+        "Phone": contact.phone,
+        **_stamps(contact.created_at, contact.modified_at),
     }
 
 
@@ -407,13 +420,14 @@ def double(value: Decimal) -> str:
     """A number as Salesforce writes it: like a Java double, so 15000.0 and 3.5E8, but with all digits kept."""
     if value == 0:
         return "0.0"
-    digits = f"{abs(value):f}".replace(".", "").lstrip("0").rstrip("0")
-    exponent = value.adjusted()
+    # arithmetic, abs() included, would round to 28 digits
+    text = f"{value.copy_abs():f}"
     sign = "-" if value < 0 else ""
+    exponent = value.adjusted()
     if -3 <= exponent < 7:
-        text = f"{abs(value):f}"
         whole, _, fraction = text.partition(".")
         return f"{sign}{whole}.{fraction.rstrip('0') or '0'}"
+    digits = text.replace(".", "").strip("0")
     return f"{sign}{digits[0]}.{digits[1:] or '0'}E{exponent}"
 
 
@@ -470,7 +484,6 @@ class _Job:
 
 
 DELIMITERS = {"COMMA": ",", "TAB": "\t", "SEMICOLON": ";", "PIPE": "|", "CARET": "^", "BACKQUOTE": "`"}
-Handler = Callable[[Request], Response]
 
 
 class Salesforce:
@@ -534,18 +547,19 @@ class Salesforce:
             (versioned + "/jobs/query/{id}", "DELETE", self._delete_job),
             (versioned + "/jobs/query/{id}/results", "GET", self._results),
             (versioned + "/jobs/query/{id}/resultPages", "GET", self._result_pages),
+            (versioned + "/{other:path}", "GET", self._unknown),
         ]
         routes = [Route("/services/oauth2/token", self._token, methods=["POST"])]
         for path, method, handler in paths:
-            routes += [
-                Route(slashed, self._guarded(handler), methods=[method])
-                for slashed in ((path, f"{path}/") if not path.endswith("}") else (path,))
-            ]
+            for spelling in (path, f"{path}/"):
+                routes.append(Route(spelling, self._guarded(handler), methods=[method]))
         return routes
 
     def _guarded(self, handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def guarded(request: Request) -> Response:
             self.calls += 1
+            if len(request.url.path) + len(request.url.query) > LONGEST_REQUEST:
+                return HTMLResponse("<h1>Bad Message 414</h1><pre>reason: URI Too Long</pre>", status_code=414)
             try:
                 self._admit(request)
                 response: Response = await handler(request)
@@ -555,8 +569,6 @@ class Salesforce:
                 response = error(400, problem.code, problem.message)
             if response.status_code != 204:
                 response.headers["Sforce-Limit-Info"] = f"api-usage={self.calls}/{DAILY_REQUESTS}"
-            if len(request.url.path) + len(request.url.query) > LONGEST_REQUEST:
-                return HTMLResponse("<h1>Bad Message 414</h1><pre>reason: URI Too Long</pre>", status_code=414)
             return response
 
         return guarded
@@ -640,6 +652,9 @@ class Salesforce:
         names = ("limits", "sobjects", "query", "queryAll")
         return JsonResponse({name: f"{base}/{name}" for name in names} | {"jobs": f"{base}/jobs"})
 
+    async def _unknown(self, request: Request) -> Response:
+        raise Refused(404, "NOT_FOUND", "The requested resource does not exist")
+
     async def _limits(self, request: Request) -> Response:
         return JsonResponse(
             {
@@ -673,18 +688,22 @@ class Salesforce:
     async def _describe(self, request: Request) -> Response:
         name, table = _object(request)
         fields = [self._described(name, column) for column in table.columns.values()]
-        return JsonResponse({"name": name, "label": name, "keyPrefix": PREFIXES[name], "queryable": True,
-                             "replicateable": "IsDeleted" in table.columns, "fields": fields})
+        return JsonResponse(
+            {
+                "name": name,
+                "label": name,
+                "keyPrefix": PREFIXES[name],
+                "queryable": True,
+                "replicateable": "IsDeleted" in table.columns,
+                "fields": fields,
+            }
+        )
 
     def _described(self, object: str, column: Column) -> dict[str, Any]:
-        compound = None
-        if column.name.startswith("Billing") and column.type != "address":
-            compound = "BillingAddress"
-        if column.name in ("Name", "FirstName", "LastName") and object in ("Account", "User", "Contact", "Lead"):
-            compound = "Name"  # an account's name points at itself, as it does in real orgs
         precision, scale = {"currency": (18, 2), "percent": (3, 0), "double": (12, 2)}.get(column.type, (0, 0))
         picklist = [stage.label for stage in self.company.stages[self.crm]] if column.name == "StageName" else []
         is_settable = column.name not in READ_ONLY
+        is_comparable = column.type not in ("address", "textarea")
         return {
             "name": column.name,
             "label": re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column.name),
@@ -697,13 +716,13 @@ class Salesforce:
             "nillable": column.kind is not Kind.BOOLEAN and column.name not in ("Id", *STAMPS.split()),
             "calculated": False,
             "custom": False,
-            "filterable": column.type not in ("address", "textarea"),
-            "sortable": column.type not in ("address", "textarea"),
+            "filterable": is_comparable,
+            "sortable": is_comparable,
             "createable": is_settable,
             "updateable": is_settable,
             "referenceTo": [column.target] if column.target else [],
             "relationshipName": column.name.removesuffix("Id") if column.target else None,
-            "compoundFieldName": compound,
+            "compoundFieldName": _compound(object, column),
             "picklistValues": [
                 {"active": True, "defaultValue": False, "label": label, "value": label} for label in picklist
             ],
@@ -737,12 +756,7 @@ class Salesforce:
         if query.is_count:
             total = self.store.count(query.table.name, scope & query.where)
             return JsonResponse({"totalSize": total, "done": True, "records": []})
-        functions = {"COUNT": "count", "COUNT_DISTINCT": "count(distinct", "MIN": "min", "MAX": "max"}
-        expressions = [
-            f"{functions[a.function]}{'(' if 'distinct' not in functions[a.function] else ' '}"
-            f"{a.column.sql if a.column else '*'})"
-            for a in query.aggregates
-        ]
+        expressions = [AGGREGATES[a.function].format(a.column.sql if a.column else "*") for a in query.aggregates]
         values = self.store.values(query.table.name, expressions, scope & query.where)
         record: dict[str, Any] = {"attributes": {"type": "AggregateResult"}}
         for number, (aggregate, value) in enumerate(zip(query.aggregates, values, strict=True)):
@@ -852,7 +866,11 @@ class Salesforce:
 
     async def _list_jobs(self, request: Request) -> Response:
         return JsonResponse(
-            {"done": True, "records": [self._job_info(job) for job in self._jobs.values()], "nextRecordsUrl": None}
+            {
+                "done": True,
+                "records": [self._job_info(job) for job in self._jobs.values()],
+                "nextRecordsUrl": None,
+            }
         )
 
     async def _poll_job(self, request: Request) -> Response:
@@ -979,6 +997,16 @@ class Salesforce:
         """Change a record as a user would: the stamps move."""
         self.store.update(TABLES[object].name, id, {**self._touched(), **changes})
 
+    def merge(self, object: str, winner: str, loser: str) -> None:
+        """Merge two records as a user would: the loser is deleted, and says which record took its place."""
+        table = TABLES[object].name
+        self.store.update(table, loser, {"MasterRecordId": winner, "IsDeleted": True, **self._touched()})
+        self.store.delete(table, loser)
+        for name, other in TABLES.items():
+            for column in (c for c in other.columns.values() if c.target == object and c.name != "MasterRecordId"):
+                for row in self.store.find(other.name, Where(f'"{column.name}" = ?', (loser,))):
+                    self.change(name, row["Id"], {column.name: winner})
+
     def _touched(self) -> dict[str, Any]:
         now = self.store.clock().replace(microsecond=0)
         return {"LastModifiedDate": now, "SystemModstamp": now}
@@ -1029,6 +1057,14 @@ class Salesforce:
         )
 
 
+def _compound(object: str, column: Column) -> str | None:
+    """The compound field that a field is part of; an account's name points at itself, as it does in real orgs."""
+    if column.name.startswith("Billing") and column.type != "address":
+        return "BillingAddress"
+    named = ("Account", "User", "Contact", "Lead")
+    return "Name" if object in named and column.name in ("Name", "FirstName", "LastName") else None
+
+
 def _object(request: Request) -> tuple[str, Table]:
     name = request.path_params["object"]
     table = OBJECTS.get(name.lower())
@@ -1052,7 +1088,9 @@ def _accepted(column: Column, value: Any) -> Any:
     if value is None or value == "":
         return None
     wrong = Refused(
-        400, "JSON_PARSER_ERROR", f"Cannot deserialize instance of {column.type} from VALUE_STRING value {value}"
+        400,
+        "JSON_PARSER_ERROR",
+        f"Cannot deserialize instance of {column.type} from VALUE_STRING value {value}",
     )
     try:
         if column.kind is Kind.BOOLEAN and not isinstance(value, bool):

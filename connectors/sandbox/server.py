@@ -112,7 +112,10 @@ class Sandbox:
 
     async def _front_page(self, request: Request) -> Response:
         url = str(request.base_url).rstrip("/")
-        lines = [f"{self.company.name}: a sandbox that speaks {', '.join(self.crms)}. Nothing here is real.", ""]
+        lines = [
+            f"{self.company.name}: a sandbox that speaks {', '.join(self.crms)}. Nothing here is real.",
+            "",
+        ]
         lines += [f"{name}={value}" for name, value in self.environment(url).items()]
         return PlainTextResponse("\n".join(lines) + "\n")
 

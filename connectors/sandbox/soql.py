@@ -4,7 +4,7 @@ Parsing and its error texts only: which objects exist, paging and the look of re
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,8 +20,27 @@ TOKEN = re.compile(
     r"|(?P<word>[A-Za-z_][A-Za-z0-9_.]*)"
     r"|(?P<sign><=|>=|!=|<>|[=<>(),]))"
 )
-AGGREGATES = {"COUNT": "count({})", "COUNT_DISTINCT": "count(distinct {})", "MIN": "min({})", "MAX": "max({})"}
-RESERVED = {"WHERE", "ORDER", "LIMIT", "OFFSET", "AND", "OR", "NOT", "IN", "LIKE", "FROM", "SELECT", "GROUP", "USING"}
+AGGREGATES = {
+    "COUNT": "count({})",
+    "COUNT_DISTINCT": "count(distinct {})",
+    "MIN": "min({})",
+    "MAX": "max({})",
+}
+RESERVED = {
+    "WHERE",
+    "ORDER",
+    "LIMIT",
+    "OFFSET",
+    "AND",
+    "OR",
+    "NOT",
+    "IN",
+    "LIKE",
+    "FROM",
+    "SELECT",
+    "GROUP",
+    "USING",
+}
 WORDS_FOR_KINDS = {
     Kind.TIMESTAMP: "dateTime",
     Kind.DATE: "date",
@@ -261,9 +280,11 @@ class _Parser:
         if group == "sign" or (group == "word" and token.upper() not in ("TRUE", "FALSE")):
             return self._fail()
         enclosed = "should not" if group == "string" else "should"
-        quotes = f" and {enclosed} be enclosed in quotes" if (group == "string") != (
-            column.kind in (Kind.TEXT, Kind.KEY)
-        ) else ""
+        quotes = (
+            f" and {enclosed} be enclosed in quotes"
+            if (group == "string") != (column.kind in (Kind.TEXT, Kind.KEY))
+            else ""
+        )
         return SoqlError(
             "INVALID_FIELD",
             f"value of filter criterion for field '{column.name}' must be of type"
@@ -297,30 +318,36 @@ class _Parser:
         offset: int,
     ) -> Query:
         is_count = selected == [("COUNT", None, None)]
-        columns = [self.column(table, field) for function, field, _ in selected if not function and field]
-        aggregates = [
+        columns = tuple(self.column(table, field) for function, field, _ in selected if not function and field)
+        aggregates = tuple(
             Aggregate(function, self.column(table, field) if field else None, alias)
             for function, field, alias in selected
             if function
-        ]
-        names = [column.name for column in columns]
-        for name in names:
-            if names.count(name) > 1:
-                raise SoqlError("MALFORMED_QUERY", f"duplicate field selected: {name}")
-        if aggregates and columns:
-            raise SoqlError("MALFORMED_QUERY", f"Field must be grouped or aggregated: {names[0]}")
-        if not is_count and any(aggregate.column is None for aggregate in aggregates):
-            raise SoqlError("MALFORMED_QUERY", "unexpected token: ')'")
+        )
+        if not is_count:
+            _check(columns, aggregates)
         return Query(
             table=table,
-            columns=tuple(columns),
-            aggregates=() if is_count else tuple(aggregates),
+            columns=columns,
+            aggregates=() if is_count else aggregates,
             is_count=is_count,
             where=where,
             order_by=order_by,
             limit=limit,
             offset=offset,
         )
+
+
+def _check(columns: Sequence[Column], aggregates: Sequence[Aggregate]) -> None:
+    """Refuse what cannot be selected together."""
+    names = [column.name for column in columns]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SoqlError("MALFORMED_QUERY", f"duplicate field selected: {twice}")
+    if aggregates and columns:
+        raise SoqlError("MALFORMED_QUERY", f"Field must be grouped or aggregated: {names[0]}")
+    if any(aggregate.column is None for aggregate in aggregates):
+        raise SoqlError("MALFORMED_QUERY", "unexpected token: ')'")
 
 
 def _value(group: str, token: str, kind: Kind) -> Any:

@@ -161,9 +161,7 @@ class Store:
             for row in rows:
                 self._version += 1
                 values = [stored(row.get(name)) for name in names]
-                self._connection.execute(
-                    f'insert into "{table}" values ({marks})', [*values, self._version, 0, None]
-                )
+                self._connection.execute(f'insert into "{table}" values ({marks})', [*values, self._version, 0, None])
             self._connection.execute("commit")
 
     def find(
@@ -228,6 +226,4 @@ class Store:
     def purge(self, table: str, key: str) -> None:
         """Remove a record for good."""
         with self._lock:
-            self._connection.execute(
-                f'delete from "{table}" where "{self.tables[table].key}" = ?', [key]
-            )
+            self._connection.execute(f'delete from "{table}" where "{self.tables[table].key}" = ?', [key])

@@ -98,7 +98,7 @@ final as (
     select
         unioned.crm || ':' || unioned.source_account_id as account_id,
         unioned.crm || ':' || unioned.source_parent_id as parent_account_id,
-        coalesce(users.rep_id, 'unassigned') as rep_id,
+        users.rep_id,
         unioned.crm,
         coalesce(unioned.account_name, unioned.source_account_id) as account_name,
         coalesce(aliases.canonical_name, unioned.industry) as industry,

@@ -1,3 +1,7 @@
+import json
+import signal
+import subprocess
+import sys
 import threading
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -7,13 +11,16 @@ from pathlib import Path
 import pytest
 import requests
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors.sandbox import dynamics, hubspot, salesforce
-from connectors.sandbox.company import CRMS, Company, Outcome
+from connectors.sandbox.company import Company, Outcome
 from connectors.sandbox.folder import FolderError, read
 from connectors.sandbox.generate import generate
-from connectors.sandbox.server import Server, running
-
+from connectors.sandbox.salesforce import double
+from connectors.sandbox.server import VENDORS, Server, running
+from connectors.sandbox.wire import dumps
 
 
 @pytest.mark.parametrize("seed", [1, 2, 99])
@@ -36,12 +43,12 @@ def test_generated_company_is_the_same_every_time_and_sound(seed: int) -> None:
         elif not deal.is_dirty:
             assert deal.created_at.date() <= deal.close_date <= date(2026, 8, 14)
             assert deal.modified_at.date() >= deal.close_date
-    assert Counter(deal.crm for deal in company.dirty) == dict.fromkeys(CRMS, 1)
+    assert Counter(deal.crm for deal in company.dirty) == dict.fromkeys(VENDORS, 1)
     assert all(deal.close_date is None and deal.stage == "won" for deal in company.dirty)
 
 
 def test_generated_company_has_the_size_it_should(halden: Company) -> None:
-    for crm in CRMS:
+    for crm in VENDORS:
         sizes = [
             sum(record.crm == crm for record in records)
             for records in (halden.accounts, halden.contacts, halden.leads, halden.opportunities)
@@ -149,7 +156,14 @@ def test_all_crms_tell_the_same_facts(tmp_path: Path) -> None:
 
 def fact(crm: str, deal: dict) -> tuple:
     if crm == "salesforce":
-        return deal["Name"], deal["Amount"], deal["CloseDate"], deal["IsWon"], deal["IsClosed"], deal["Probability"]
+        return (
+            deal["Name"],
+            deal["Amount"],
+            deal["CloseDate"],
+            deal["IsWon"],
+            deal["IsClosed"],
+            deal["Probability"],
+        )
     if crm == "hubspot":
         close = deal["closedate"].date() if deal["closedate"] else None
         odds = deal["hs_deal_stage_probability"] * 100
@@ -192,3 +206,41 @@ def test_intercept_answers_in_the_crms_place(sandbox: Server) -> None:
     response = requests.get(f"{sandbox.url}/crm/v3/owners")
     assert (response.status_code, response.headers["Retry-After"]) == (429, "3")
     assert response.json()["policyName"] == "DAILY"
+
+
+AMOUNTS = st.decimals(allow_nan=False, allow_infinity=False, places=2)
+
+
+@given(AMOUNTS)
+def test_no_digit_of_an_amount_is_lost(amount: Decimal) -> None:
+    assert Decimal(double(amount)) == amount
+    assert Decimal(hubspot.sent(hubspot.TABLES["deals"].columns["amount"], amount)) == amount
+    assert Decimal(dynamics.sent(dynamics.ENTITIES["opportunity"].table.columns["actualvalue"], amount)) == amount
+    sent = json.loads(dumps({"text": 'a\n\u2028"\x00', "amount": [amount, None, True]}), parse_float=Decimal)
+    assert sent == {"text": 'a\n\u2028"\x00', "amount": [amount, None, True]}
+
+
+def test_serve_says_where_and_ends_with_ctrl_c() -> None:
+    program = (
+        "from connectors.sandbox.generate import generate; from connectors.sandbox.server import serve;"
+        "serve(generate(), on_start=lambda server: print(server.url, flush=True))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert requests.get(process.stdout.readline().strip()).ok
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+
+
+def test_several_threads_can_read_at_once(shared: Server) -> None:
+    found: list[int] = []
+
+    def read_all() -> None:
+        found.extend(shared.store.count(table) for table in shared.store.tables)
+
+    threads = [threading.Thread(target=read_all) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4 * len(shared.store.tables)

@@ -10,7 +10,7 @@ from hubspot.crm.deals.exceptions import ApiException
 
 from connectors.hubspot import STREAMS
 from connectors.sandbox.company import Company
-from connectors.sandbox.hubspot import ACCESS_TOKEN, record_id
+from connectors.sandbox.hubspot import ACCESS_TOKEN, modified_name, record_id
 from connectors.sandbox.server import Server, running
 
 OBJECT_STREAMS = [stream for stream in STREAMS if stream.key == "hs_object_id"]
@@ -74,7 +74,9 @@ def test_official_client_corrects_archives_and_creates(sandbox: Server) -> None:
     poisoned = next(deal for deal in sandbox.sandbox.company.dirty if deal.crm == "hubspot")
     id = record_id("deals", poisoned.key)
     before = api.get_by_id(id).updated_at
-    changed = api.update(id, SimplePublicObjectInput(properties={"closedate": "2026-05-05", "amount": "12345678901234.56"}))
+    changed = api.update(
+        id, SimplePublicObjectInput(properties={"closedate": "2026-05-05", "amount": "12345678901234.56"})
+    )
     assert changed.updated_at > before
     properties = api.get_by_id(id, properties=["closedate", "amount"]).properties
     assert (properties["closedate"], properties["amount"]) == ("2026-05-05T00:00:00Z", "12345678901234.56")
@@ -88,9 +90,10 @@ def test_official_client_corrects_archives_and_creates(sandbox: Server) -> None:
     archived = api.get_page(archived=True).results
     assert [deal.id for deal in archived] == [id]
     assert archived[0].archived_at and archived[0].updated_at == moved.updated_at
-    assert sandbox.requests[f"DELETE /crm/v3/objects/0-3/{id}"] + sandbox.requests[
-        f"DELETE /crm/v3/objects/deals/{id}"
-    ] == 1
+    assert (
+        sandbox.requests[f"DELETE /crm/v3/objects/0-3/{id}"] + sandbox.requests[f"DELETE /crm/v3/objects/deals/{id}"]
+        == 1
+    )
 
 
 @pytest.mark.parametrize("family", ["/v3/objects", "/objects/2026-09"])
@@ -103,11 +106,13 @@ def test_every_stream_lists_and_searches_its_fields(shared: Server, signed_in: A
     first = response.json()["results"][0]
     assert set(first["properties"]) >= set(stream.fields)
     assert all(value is None or isinstance(value, str) for value in first["properties"].values())
-    assert first["properties"][stream.cursor]
+    cursor = modified_name(stream.object)
+    assert stream.cursor in (cursor, None)
+    assert first["properties"][cursor]
     listed = {record["id"] for record in walk(api, path)}
     body = {
-        "filterGroups": [{"filters": [{"propertyName": stream.cursor, "operator": "GTE", "value": "0"}]}],
-        "sorts": [{"propertyName": stream.cursor, "direction": "ASCENDING"}],
+        "filterGroups": [{"filters": [{"propertyName": cursor, "operator": "GTE", "value": "0"}]}],
+        "sorts": [{"propertyName": cursor, "direction": "ASCENDING"}],
         "limit": 20,
         "properties": list(stream.fields),
     }
@@ -132,7 +137,11 @@ def walk(api: Any, path: str, **params: Any) -> Iterator[Any]:
 
 def search(api: Any, object: str, *filters: tuple[str, str, Any], **body: Any) -> Any:
     group = [
-        {"propertyName": name, "operator": operator, ("values" if isinstance(value, list) else "value"): value}
+        {
+            "propertyName": name,
+            "operator": operator,
+            ("values" if isinstance(value, list) else "value"): value,
+        }
         for name, operator, value in filters
     ]
     return api.post(f"/v3/objects/{object}/search", {"filterGroups": [{"filters": group}], "limit": 200, **body})
@@ -150,7 +159,9 @@ def test_search_filters(shared: Server, signed_in: Any, halden: Company) -> None
     assert millis == sum(deal.created_at.year == 2026 for deal in deals)
     # the stamp of contacts has another name; asked by the usual one they all seem to be missing
     assert search(api, "contacts", ("hs_lastmodifieddate", "GTE", "0"))["total"] == 0
-    either = {"filterGroups": [{"filters": [{"propertyName": "dealstage", "operator": "EQ", "value": s}]} for s in stages]}
+    either = {
+        "filterGroups": [{"filters": [{"propertyName": "dealstage", "operator": "EQ", "value": s}]} for s in stages]
+    }
     assert api.post("/v3/objects/deals/search", either)["total"] == sum(d.stage in ("won", "lost") for d in deals)
 
 
@@ -211,7 +222,11 @@ def test_wrong_token_and_long_url(shared: Server, signed_in: Any) -> None:
 def test_batch_read_reports_what_is_missing(shared: Server, signed_in: Any) -> None:
     api = signed_in(shared, "hubspot")
     id = api.get("/v3/objects/deals?limit=1")["results"][0]["id"]
-    response = api("POST", "/v3/objects/deals/batch/read", json={"inputs": [{"id": id}, {"id": "5"}], "properties": ["amount"]})
+    response = api(
+        "POST",
+        "/v3/objects/deals/batch/read",
+        json={"inputs": [{"id": id}, {"id": "5"}], "properties": ["amount"]},
+    )
     assert response.status_code == 207
     assert [record["id"] for record in response.json()["results"]] == [id]
     assert response.json()["errors"][0]["context"]["ids"] == ["5"]
@@ -238,13 +253,16 @@ def test_associations_page_and_report_records_without_any(halden: Company, signe
             after = result["paging"]["next"]["after"]
         assert len(found) == len(set(found)) == 300 and all(isinstance(id, int) for id in found)
         inline = api.get(f"/v3/objects/companies/{company}?associations=deals")["associations"]["deals"]
-        assert len(inline["results"]) == 100 and "paging" in inline
+        assert len({entry["id"] for entry in inline["results"]}) == 100 and "paging" in inline
 
 
 def test_a_created_record_can_be_linked_and_an_archived_one_is_not(sandbox: Server, signed_in: Any) -> None:
     api = signed_in(sandbox, "hubspot")
     company = api.get("/v3/objects/companies?limit=1")["results"][0]["id"]
-    body = {"properties": {"dealname": "n", "dealstage": "closedwon"}, "associations": [{"to": {"id": company}}]}
+    body = {
+        "properties": {"dealname": "n", "dealstage": "closedwon"},
+        "associations": [{"to": {"id": company}}],
+    }
     created = api("POST", "/v3/objects/deals", json=body)
     assert created.status_code == 201 and created.json()["properties"]["hs_is_closed_won"] == "true"
     batch = {"inputs": [{"id": created.json()["id"]}]}
@@ -261,3 +279,16 @@ def test_deactivated_owners_are_listed_apart(sandbox: Server, signed_in: Any) ->
     assert id not in {owner["id"] for owner in api.get("/v3/owners")["results"]}
     [gone] = api.get("/v3/owners?archived=true")["results"]
     assert gone["id"] == id and gone["userId"] is None and gone["userIdIncludingInactive"]
+
+
+def test_merge_leaves_one_record_that_names_the_other(sandbox: Server, signed_in: Any) -> None:
+    api = signed_in(sandbox, "hubspot")
+    winner, loser = (record["id"] for record in api.get("/v3/objects/companies?limit=2")["results"])
+    batch = {"inputs": [{"id": winner}, {"id": loser}]}
+    before = api.post("/v4/associations/companies/contacts/batch/read", batch)["results"]
+    merged = api.post("/v3/objects/companies/merge", {"primaryObjectId": winner, "objectIdToMerge": loser})
+    assert merged["properties"]["hs_merged_object_ids"] == loser
+    after = api.post("/v4/associations/companies/contacts/batch/read", {"inputs": [{"id": winner}]})["results"]
+    assert len(after[0]["to"]) == sum(len(result["to"]) for result in before)
+    assert api("GET", f"/v3/objects/companies/{loser}").status_code == 404
+    assert loser not in {record["id"] for record in walk(api, "/v3/objects/companies", archived="true")}

@@ -66,12 +66,23 @@ def test_bulk_through_simple_salesforce(client: Salesforce, halden: Company) -> 
 
 def test_jwt_bearer(shared: Server, tmp_path: Any, downgraded: Callable[[Server], requests.Session]) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    claims = {"iss": CLIENT_ID, "sub": "grace.okafor@halden.example", "aud": shared.url, "exp": time.time() + 180}
+    claims = {
+        "iss": CLIENT_ID,
+        "sub": "grace.okafor@halden.example",
+        "aud": shared.url,
+        "exp": time.time() + 180,
+    }
     grant = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"}
     url = f"{shared.url}/services/oauth2/token"
     good = requests.post(url, data=grant | {"assertion": jwt.encode(claims, key, "RS256")})
     assert good.status_code == 200 and good.json()["token_type"] == "Bearer" and "refresh_token" not in good.json()
-    for change in ({"iss": "x"}, {"sub": "x"}, {"aud": "x"}, {"exp": time.time() - 60}, {"exp": time.time() + 3600}):
+    for change in (
+        {"iss": "x"},
+        {"sub": "x"},
+        {"aud": "x"},
+        {"exp": time.time() - 60},
+        {"exp": time.time() + 3600},
+    ):
         bad = requests.post(url, data=grant | {"assertion": jwt.encode(claims | change, key, "RS256")})
         assert bad.status_code == 400 and set(bad.json()) == {"error", "error_description"}
     assert requests.post(url, data=grant | {"assertion": "nonsense"}).json()["error"] == "invalid_grant"
@@ -117,7 +128,9 @@ def test_soql_conditions(client: Salesforce, halden: Company) -> None:
     assert count("IsWon = true") == sum(deal.stage == "won" for deal in deals)
     assert count("CloseDate = null") == 1
     assert count("NOT (CloseDate != null)") == 1
-    assert count("CloseDate >= 2026-08-14") == sum(bool(d.close_date and str(d.close_date) >= "2026-08-14") for d in deals)
+    assert count("CloseDate >= 2026-08-14") == sum(
+        bool(d.close_date and str(d.close_date) >= "2026-08-14") for d in deals
+    )
     assert count("StageName IN ('Closed Won', 'Closed Lost')") == sum(deal.stage in ("won", "lost") for deal in deals)
     assert count("Amount >= 50000.00") == sum(deal.amount >= 50000 for deal in deals)
     assert count("Name LIKE 'a%'") == sum(deal.name.lower().startswith("a") for deal in deals)
@@ -140,7 +153,13 @@ def test_formats_of_rest_and_bulk(client: Salesforce, signed_in: Any, shared: Se
 
 
 def test_numbers_keep_all_digits() -> None:
-    texts = {"12345678901234.56": "1.234567890123456E13", "0.1": "0.1", "15000": "15000.0", "-2.50": "-2.5", "0": "0.0"}
+    texts = {
+        "12345678901234.56": "1.234567890123456E13",
+        "0.1": "0.1",
+        "15000": "15000.0",
+        "-2.50": "-2.5",
+        "0": "0.0",
+    }
     for given, expected in texts.items():
         assert double(Decimal(given)) == expected
         assert Decimal(expected) == Decimal(given)
@@ -240,7 +259,9 @@ def test_a_record_is_created_corrected_and_deleted(
     corrected = client.Opportunity.get(id)
     assert corrected["CloseDate"] == "2026-05-05"
     assert corrected["SystemModstamp"] > poisoned["records"][0]["SystemModstamp"]
-    created = client.Opportunity.create({"Name": "n", "StageName": "Closed Won", "CloseDate": "2026-01-02", "Amount": 0.1})
+    created = client.Opportunity.create(
+        {"Name": "n", "StageName": "Closed Won", "CloseDate": "2026-01-02", "Amount": 0.1}
+    )
     record = client.Opportunity.get(created["id"])
     assert (record["IsWon"], record["Probability"], str(record["Amount"])) == (True, 100, "0.1")
     start = datetime.now(UTC)
@@ -283,3 +304,17 @@ def test_ids_of_15_characters_are_understood(client: Salesforce) -> None:
     id = client.query("SELECT Id FROM Account LIMIT 1")["records"][0]["Id"]
     assert len(id) == 18
     assert client.query(f"SELECT Id FROM Account WHERE Id = '{id[:15]}'")["records"][0]["Id"] == id
+
+
+def test_merge_deletes_the_loser_and_moves_its_children(
+    sandbox: Server, downgraded: Callable[[Server], requests.Session]
+) -> None:
+    client = connect(downgraded(sandbox))
+    winner, loser = (record["Id"] for record in client.query("SELECT Id FROM Account LIMIT 2")["records"])
+    children = f"SELECT COUNT() FROM Contact WHERE AccountId IN ('{winner}', '{loser}')"
+    expected = client.query(children)["totalSize"]
+    sandbox.sandbox.salesforce.merge("Account", winner, loser)
+    gone = client.query(f"SELECT IsDeleted, MasterRecordId FROM Account WHERE Id = '{loser}'", include_deleted=True)
+    assert (gone["records"][0]["IsDeleted"], gone["records"][0]["MasterRecordId"]) == (True, winner)
+    moved = client.query(f"SELECT COUNT() FROM Contact WHERE AccountId = '{winner}'")["totalSize"]
+    assert moved == expected > 0

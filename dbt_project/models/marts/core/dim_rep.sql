@@ -10,19 +10,13 @@ leads as (
     select * from {{ ref('int_leads') }}
 ),
 
-accounts as (
-    select * from {{ ref('int_accounts') }}
-),
-
 owned as (
     select rep_id from opportunities
     union
     select rep_id from leads
-    union
-    select rep_id from accounts
 ),
 
--- Only there when something has no known owner.
+-- Only there when an opportunity or a lead has no known owner.
 unassigned as (
     select
         rep_id,
