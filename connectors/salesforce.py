@@ -362,15 +362,16 @@ def _named_errors(stream: Stream) -> Iterator[None]:
 
 def _csv_rows(body: IO[bytes], names: Sequence[str], stream: Stream) -> Iterator[Record]:
     csv.field_size_limit(sys.maxsize)
-    rows = csv.reader(TextIOWrapper(body, encoding="utf-8", newline=""), strict=True)
-    for number, cells in enumerate(rows, start=1):
-        if number == 1 and cells == list(names):
-            continue
-        if len(cells) != len(names):
-            raise IncompleteRead(
-                f"Salesforce {stream.object}: line {number} of a bulk result has {len(cells)} cells, not {len(names)}"
-            )
-        yield dict(zip(names, cells, strict=True))
+    with TextIOWrapper(body, encoding="utf-8", newline="") as text:
+        for number, cells in enumerate(csv.reader(text, strict=True), start=1):
+            if number == 1 and cells == list(names):
+                continue
+            if len(cells) != len(names):
+                raise IncompleteRead(
+                    f"Salesforce {stream.object}: line {number} of a bulk result has {len(cells)} cells,"
+                    f" {len(names)} were asked for"
+                )
+            yield dict(zip(names, cells, strict=True))
 
 
 def _counted(pages: Iterator[tuple[Record, ...]], expected: int, stream: Stream) -> Iterator[tuple[Record, ...]]:

@@ -133,11 +133,11 @@ def test_a_critical_failure_publishes_nothing_and_leaves_the_files_as_they_were(
     assert published_bytes(story.home) == before
 
 
-def test_a_crm_that_is_down_fails_the_night_by_name(first: tuple[Night, Tables], story: Story) -> None:
+def test_a_crm_that_lets_nobody_in_fails_the_night_by_name(first: tuple[Night, Tables], story: Story) -> None:
     before = published_bytes(story.home)
     story.server.sandbox.intercept = lambda request: (
-        JSONResponse([{"message": "no", "errorCode": "API_DISABLED_FOR_ORG"}], status_code=403)
-        if "/services/data" in request.url.path
+        JSONResponse({"error": "invalid_client", "error_description": "invalid client credentials"}, status_code=400)
+        if request.url.path == "/services/oauth2/token"
         else None
     )
     try:
@@ -145,5 +145,5 @@ def test_a_crm_that_is_down_fails_the_night_by_name(first: tuple[Night, Tables],
     finally:
         story.server.sandbox.intercept = None
     assert not night.outcome.is_success
-    assert "Salesforce" in night.errors
+    assert "Salesforce" in night.errors and "SALESFORCE_CLIENT_ID" in night.errors
     assert published_bytes(story.home) == before

@@ -826,20 +826,14 @@ class Dynamics:
         return JsonResponse({"@odata.context": context} | ids)
 
     def _metadata(self, request: Request, suffix: str, rows: list[dict[str, Any]]) -> Response:
-        """An answer of the metadata service, whose `$filter` knows `eq` and `and` only."""
+        """An answer of the metadata service."""
         options = _options_of(request.url.query)
-        for condition in options.get("$filter", "").split(" and "):
-            if condition:
-                name, _, literal = condition.partition(" eq ")
-                value = {"true": True, "false": False}.get(literal, literal.strip("'"))
-                if rows and name not in rows[0]:
-                    raise _bad(f"Could not find a property named '{name}' on type '{ANNOTATED}.EntityMetadata'.")
-                rows = [row for row in rows if row[name] == value]
-        names = options["$select"].split(",") if "$select" in options else None
-        for name in names or ():
-            if rows and name not in rows[0]:
-                raise _bad(f"Could not find a property named '{name}' on type '{ANNOTATED}.EntityMetadata'.")
-        shown = [{n: v for n, v in row.items() if names is None or n in (*names, "MetadataId")} for row in rows]
+        names = options["$select"].split(",") if "$select" in options else list(rows[0])
+        for name in names:
+            _check_metadata(name, rows[0])
+        if "$filter" in options:
+            rows = [row for row in rows if _is_metadata_match(row, options["$filter"])]
+        shown = [{name: value for name, value in row.items() if name in (*names, "MetadataId")} for row in rows]
         return JsonResponse({"@odata.context": f"{_url(request)}{BASE}/$metadata#{suffix}", "value": shown})
 
     async def _definitions(self, request: Request) -> Response:
@@ -1050,6 +1044,27 @@ def _lower_escapes(text: str) -> str:
 def _canonical(path: str) -> str:
     """A link for comparison: clients may change the case of an escape (many do), and nothing else."""
     return re.sub(r"%[0-9a-fA-F]{2}", lambda match: match[0].upper(), path)
+
+
+def _check_metadata(name: str, row: Mapping[str, Any]) -> None:
+    if name not in row:
+        raise _bad(f"Could not find a property named '{name}' on type '{ANNOTATED}.EntityMetadata'.")
+
+
+def _is_metadata_match(row: Mapping[str, Any], filter: str) -> bool:
+    """Whether a `$filter` of the metadata service, which knows little more than `eq`, `and` and `or`, holds."""
+    return any(
+        all(_is_metadata_equal(row, condition) for condition in alternative.split(" and "))
+        for alternative in filter.split(" or ")
+    )
+
+
+def _is_metadata_equal(row: Mapping[str, Any], condition: str) -> bool:
+    match = re.fullmatch(r"\s*(\w+) eq (true|false|'([^']*)')\s*", condition)
+    if not match:
+        raise _bad(f"The metadata service of the sandbox does not understand the condition '{condition}'.")
+    _check_metadata(match[1], row)
+    return bool(row[match[1]] == {"true": True, "false": False}.get(match[2], match[3]))
 
 
 def _definition(entity: Entity) -> dict[str, Any]:

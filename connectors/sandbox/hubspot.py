@@ -76,24 +76,25 @@ SINGULARS = {
     "lead": "leads",
 }
 ALIASES = {**{id: name for name, id in TYPE_IDS.items()}, **SINGULARS, **{name: name for name in TYPE_IDS}}
+BY_ID = '"hs_object_id"'
+BY_NUMBER = f"cast({BY_ID} as integer)"
 KINDS = {"number": Kind.NUMBER, "datetime": Kind.TIMESTAMP, "date": Kind.DATE, "bool": Kind.BOOLEAN}
 
 
-def _table(object: str, key: str = "hs_object_id", **names_by_type: str) -> Table:
-    columns = {key: Column(name=key, kind=Kind.KEY, type="number")}
+def _table(object: str, **names_by_type: str) -> Table:
+    columns = {"hs_object_id": Column(name="hs_object_id", kind=Kind.KEY, type="number")}
     for type, names in names_by_type.items():
         for name in names.split():
             kind = Kind.KEY if name.endswith("_id") else KINDS.get(type, Kind.TEXT)
             columns[name] = Column(name=name, kind=kind, type=type)
-    # every object has both; one of them is always empty
+    # every object has both names of each stamp; one of them is always empty
     for name in ("hs_lastmodifieddate", "lastmodifieddate", "createdate", "hs_createdate"):
-        if key == "hs_object_id":
-            columns[name] = Column(name=name, kind=Kind.TIMESTAMP, type="datetime")
-    return Table(name=f"hubspot.{object}", key=key, columns=columns)
+        columns[name] = Column(name=name, kind=Kind.TIMESTAMP, type="datetime")
+    indexes = (BY_NUMBER, "hs_lastmodifieddate", "lastmodifieddate")
+    return Table(name=f"hubspot.{object}", key="hs_object_id", columns=columns, indexes=indexes)
 
 
 OWNER = "hubspot_owner_id"
-BY_ID = '"hs_object_id"'
 TABLES = {
     "users": _table("users", string="hs_email hs_given_name hs_family_name hs_job_title manager_email region"),
     "companies": _table(
@@ -528,7 +529,7 @@ class HubSpot:
         """SQL to compare and sort by."""
         if column.name != "hs_object_id":
             return column.sql
-        return column.sql if self.compares_ids_as_text else f"cast({column.sql} as integer)"
+        return column.sql if self.compares_ids_as_text else BY_NUMBER
 
     # reading
 
@@ -540,8 +541,8 @@ class HubSpot:
         where = GONE if _archived(request) else LIVE
         after = _after(request.query_params.get("after"))
         if after is not None:
-            where &= Where('cast("hs_object_id" as integer) > ?', (after,))
-        rows = self.store.find(table.name, where, order_by='cast("hs_object_id" as integer)', limit=limit + 1)
+            where &= Where(f"{BY_NUMBER} > ?", (after,))
+        rows = self.store.find(table.name, where, order_by=BY_NUMBER, limit=limit + 1)
         wanted = _names(request, "properties")
         results = [self._record(object, row, wanted) for row in rows[:limit]]
         for other in _names(request, "associations"):

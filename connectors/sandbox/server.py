@@ -93,7 +93,10 @@ class Sandbox:
         return self._vendor(Dynamics)
 
     def _vendor(self, kind: type[V]) -> V:
-        return next(vendor for vendor in self.vendors.values() if isinstance(vendor, kind))
+        for vendor in self.vendors.values():
+            if isinstance(vendor, kind):
+                return vendor
+        raise LookupError(f"this sandbox serves {', '.join(self.crms)} only")
 
     def environment(self, url: str) -> dict[str, str]:
         """The variables that the connectors read, for the CRMs served at a URL."""

@@ -70,6 +70,7 @@ class Table:
     key: str
     columns: Mapping[str, Column]
     indexes: Sequence[str] = ()
+    """SQL expressions that are often filtered or sorted by."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,8 @@ class Store:
             self._connection.execute(
                 f'create table "{table.name}" ({columns}, {VERSION} integer, {DELETED} integer, {DELETED_AT} text)'
             )
-            for name in (*table.indexes, VERSION):
-                self._connection.execute(f'create index "{table.name}.{name}" on "{table.name}" ("{name}")')
+            for number, expression in enumerate((*table.indexes, VERSION)):
+                self._connection.execute(f'create index "{table.name}.{number}" on "{table.name}" ({expression})')
 
     def insert(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Add records; columns that a record lacks are null."""

@@ -109,7 +109,11 @@ by_grain as (
             {grain: 'region', entity_id: reps.region, entity_name: reps.region},
             {grain: 'team', entity_id: reps.team_id, entity_name: reps.team_name},
             {grain: 'rep', entity_id: reps.rep_id, entity_name: reps.rep_name},
-            {grain: 'product', entity_id: unioned.product_id, entity_name: coalesce(products.product_name, 'Unassigned')}
+            {
+                grain: 'product',
+                entity_id: unioned.product_id,
+                entity_name: coalesce(products.product_name, 'Unassigned')
+            }
         ], recursive := true),
     from unioned
     left join reps on reps.rep_id = unioned.rep_id

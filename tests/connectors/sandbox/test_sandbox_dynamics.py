@@ -130,6 +130,8 @@ def test_filters(shared: Server, signed_in: Any, halden: Company) -> None:
     definitions = api.get("/EntityDefinitions?$select=LogicalName&$filter=ChangeTrackingEnabled eq true")["value"]
     assert {"account", "opportunity"} <= {entry["LogicalName"] for entry in definitions}
     assert "processstage" not in {entry["LogicalName"] for entry in definitions}
+    two = api.get("/EntityDefinitions?$filter=LogicalName eq 'lead' or LogicalName eq 'account'")["value"]
+    assert {entry["EntitySetName"] for entry in two} == {"leads", "accounts"}
 
 
 @pytest.mark.parametrize(
@@ -150,6 +152,9 @@ def test_filters(shared: Server, signed_in: Any, halden: Company) -> None:
         ("/RetrieveTotalRecordCount(EntityNames=['nope'])", 400, "was not found"),
         ("/RetrieveTotalRecordCount(nope)", 400, "EntityNames"),
         ("/EntityDefinitions(LogicalName='nope')", 404, "Could not find"),
+        ("/EntityDefinitions?$select=Nope", 400, "Could not find"),
+        ("/EntityDefinitions?$filter=Nope eq true", 400, "Could not find"),
+        ("/EntityDefinitions?$filter=contains(LogicalName,'a')", 400, "does not understand"),
     ],
 )
 def test_refusals(shared: Server, signed_in: Any, path: str, status: int, text: str) -> None:

@@ -15,7 +15,7 @@ calendar as (
         {{ as_of_date() }} as as_of_date,
         cast(date_trunc('quarter', {{ as_of_date() }}) as date) as this_quarter,
         cast(date_trunc('quarter', {{ as_of_date() }}) + interval 3 month as date) as next_quarter,
-        cast({{ as_of_date() }} - cast(date_trunc('quarter', {{ as_of_date() }}) as date) as integer) as days_into_quarter,
+        date_diff('day', date_trunc('quarter', {{ as_of_date() }}), {{ as_of_date() }}) as days_into_quarter,
 ),
 
 -- Every deal and every quota counts twice: once for the company, once for its team.
@@ -79,7 +79,7 @@ history as (
         deals.quarter,
         sum(deals.company_amount) as total_amount,
         sum(deals.company_amount) filter (
-            where deals.closed_on <= deals.quarter + calendar.days_into_quarter
+            where deals.closed_on <= deals.quarter + cast(calendar.days_into_quarter as integer)
         ) as amount_by_same_day,
     from deals
     cross join calendar
@@ -185,7 +185,8 @@ final as (
         cast(history_quarter_count as bigint) as history_quarter_count,
         cast(historical_share_closed_numerator as decimal(18, 4)) as historical_share_closed_numerator,
         cast(historical_share_closed_denominator as decimal(18, 4)) as historical_share_closed_denominator,
-        {{ ratio('historical_share_closed_numerator', 'historical_share_closed_denominator') }} as historical_share_closed,
+        {{ ratio('historical_share_closed_numerator', 'historical_share_closed_denominator') }}
+            as historical_share_closed,
         cast(
             case
                 when method = 'stage_weighted' then closed_amount + weighted_open_amount

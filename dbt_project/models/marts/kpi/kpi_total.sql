@@ -39,7 +39,8 @@ final as (
         {{ ratio('win_rate_numerator', 'win_rate_denominator') }} as win_rate,
         average_deal_size_numerator,
         average_deal_size_denominator,
-        {{ ratio('average_deal_size_numerator', 'average_deal_size_denominator', 'decimal(18, 4)') }} as average_deal_size,
+        {{ ratio('average_deal_size_numerator', 'average_deal_size_denominator', 'decimal(18, 4)') }}
+            as average_deal_size,
         average_sales_cycle_days_numerator,
         average_sales_cycle_days_denominator,
         {{ ratio('average_sales_cycle_days_numerator', 'average_sales_cycle_days_denominator', 'decimal(18, 2)') }}
