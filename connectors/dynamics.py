@@ -196,13 +196,17 @@ class Dynamics:
         """Declared columns that the table does not have."""
         return [name for name in stream.fields if name not in self._column_names(stream)]
 
-    def count(self, stream: Stream) -> Count | None:
+    def count(self, stream: Stream, since: datetime) -> Count | None:
         """Ask for the row count, which Dataverse takes from a snapshot up to a day old."""
         try:
             answer = self._get(stream, self._api + f"RetrieveTotalRecordCount(EntityNames=['{stream.object}'])")
             return Count(int(answer["EntityRecordCountCollection"]["Values"][0]), is_exact=False)
         except (ApiFailed, Refused, LookupError):
             return None
+
+    def server_time(self) -> datetime:
+        """The environment's clock at its last answer."""
+        return self._transport.server_time()
 
     def read(self, stream: Stream, state: State) -> Iterator[Page | Checkpoint]:
         """Read what changed since `state`: by change tracking where the table has it, else by the cursor or whole."""
@@ -237,7 +241,7 @@ class Dynamics:
 
     def _dated(self, stream: Stream, state: State) -> Iterator[Page | Checkpoint]:
         """Read by the cursor, which shows no deletes; a table without one is read whole, which does."""
-        now = self._transport.server_time()
+        now = self.server_time()
         since = datetime.fromisoformat(state["watermark"]) if stream.cursor and "watermark" in state else None
         newest = since or FOUNDED
         link: str | None = self._query(stream, modified_since=since - self.overlap if since else None)

@@ -181,12 +181,16 @@ class HubSpot:
             return []
         return [name for name in stream.fields if name not in self._property_names(stream)]
 
-    def count(self, stream: Stream) -> Count | None:
-        """Ask search how many live records there are; its answer saturates at the cap."""
+    def count(self, stream: Stream, since: datetime) -> Count | None:
+        """Ask search how many live records there are, and how many changed `since`; totals saturate at the cap."""
         if stream.cursor is None:
             return None
-        total = int(self._search(stream, {"limit": 1, "filterGroups": [], "properties": [], "sorts": []})["total"])
-        return Count(total, is_exact=total < SEARCH_CAP)
+        total = self._total(stream, [])
+        return Count(total, is_exact=total < SEARCH_CAP, slack=self._total(stream, [_changed_since(stream, since)]))
+
+    def server_time(self) -> datetime:
+        """The portal's clock at its last answer."""
+        return self._clock
 
     def read(self, stream: Stream, state: State) -> Iterator[Page | Checkpoint]:
         """Read what changed since `state`: search for the live, the archived listing for the deleted."""
@@ -200,7 +204,7 @@ class HubSpot:
 
     def _read_all(self, stream: Stream, state: State) -> Iterator[Page | Checkpoint]:
         # The listing is ordered by id, so its end is the only moment at which the watermark may move.
-        started = state.get("started", self._server_time(stream).isoformat())
+        started = state.get("started", self._clock.isoformat())
         newest = state.get("newest", FOUNDED.isoformat())
         pages = self._list(stream, archived=False, after=state.get("after"))
         for number, (records, after) in enumerate(pages, start=1):
@@ -214,7 +218,7 @@ class HubSpot:
         yield Checkpoint(state=end, is_last=True, is_complete=True)
 
     def _read_changes(self, stream: Stream, watermark: datetime) -> Iterator[Page | Checkpoint]:
-        now = self._server_time(stream)
+        now = self._clock
         since = watermark - self.overlap
         newest = watermark.isoformat()
         for records in self._changed(stream, since):
@@ -240,11 +244,7 @@ class HubSpot:
             _must_advance(stream, previous, after)
 
     def _changed(self, stream: Stream, since: datetime) -> Iterator[list[Record]]:
-        changed = {
-            "propertyName": stream.cursor,
-            "operator": "GTE",
-            "value": str(int(since.timestamp() * 1000)),
-        }
+        changed = _changed_since(stream, since)
         filters: list[Mapping[str, Any]] = [changed]
         after, seen, last_id = "", 0, ""
         while True:
@@ -270,6 +270,10 @@ class HubSpot:
                 filters, after, seen = [changed, beyond], "", 0
             elif not after:
                 return
+
+    def _total(self, stream: Stream, filters: Sequence[Mapping[str, Any]]) -> int:
+        groups = [{"filters": filters}] if filters else []
+        return int(self._search(stream, {"limit": 1, "filterGroups": groups, "properties": [], "sorts": []})["total"])
 
     def _search(self, stream: Stream, body: Mapping[str, Any]) -> Mapping[str, Any]:
         page: Mapping[str, Any] = self._call(self._search_api.do_search, stream, stream.object, body)
@@ -297,7 +301,7 @@ class HubSpot:
             for result in page["results"]:
                 origin = str(result["from"]["id"])
                 known = found.setdefault(origin, [])
-                known += [to for to in (str(to["toObjectId"]) for to in result["to"]) if to not in known]
+                known += [to for to in _primary_first(result["to"]) if to not in known]
                 if after := result.get("paging", {}).get("next", {}).get("after"):
                     inputs.append({"id": origin, "after": after})
         return found
@@ -332,10 +336,6 @@ class HubSpot:
     def _modified(self, stream: Stream, records: Sequence[Record]) -> list[str]:
         stamps = (record.get(stream.cursor) for record in records if stream.cursor)
         return [_instant(stamp).isoformat() for stamp in stamps if stamp]
-
-    def _server_time(self, stream: Stream) -> datetime:
-        self._property_names(stream)
-        return self._clock
 
     def _call(self, method: Callable[..., Any], stream: Stream, *args: Any, **kwargs: Any) -> Any:
         """Call one SDK method for its bare response, and parse that without touching a float."""
@@ -394,6 +394,19 @@ def _flat(result: Mapping[str, Any]) -> dict[str, Any]:
         "archivedAt": result.get("archivedAt"),
         "_deleted": archived,
     }
+
+
+def _primary_first(associated: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Ids of associated records; the one that HubSpot labels primary comes first."""
+
+    def is_other(to: Mapping[str, Any]) -> bool:
+        return all(kind.get("label") != "Primary" for kind in to["associationTypes"])
+
+    return [str(to["toObjectId"]) for to in sorted(associated, key=is_other)]
+
+
+def _changed_since(stream: Stream, since: datetime) -> Mapping[str, str]:
+    return {"propertyName": str(stream.cursor), "operator": "GTE", "value": str(int(since.timestamp() * 1000))}
 
 
 def _merged_away(records: Sequence[Record]) -> Iterator[str]:

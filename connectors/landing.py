@@ -46,6 +46,7 @@ class Manifest:
     is_complete: bool
     source_count: int | None = None
     source_count_exact: bool = True
+    source_count_slack: int = 0
     missing_fields: Sequence[str] = ()
     unavailable: str | None = None
     """Why an optional stream could not be read."""
@@ -215,6 +216,7 @@ class CommitWriter:
             is_complete=is_complete,
             source_count=count.rows if count else None,
             source_count_exact=count.is_exact if count else True,
+            source_count_slack=count.slack if count else 0,
             missing_fields=self._missing_fields,
             unavailable=unavailable,
         )

@@ -180,16 +180,24 @@ class Salesforce:
         """Declared fields that the org does not have or the integration user may not see."""
         return [name for name in stream.fields if name not in self._field_names(stream)]
 
-    def count(self, stream: Stream) -> Count | None:
-        """Ask the org how many live records there are."""
-        return Count(self._count(f"select count() from {stream.object}", stream, include_deleted=False))
+    def count(self, stream: Stream, since: datetime) -> Count | None:
+        """Ask the org how many live records there are, and how many records changed `since`."""
+        everything, changed = Window(None, None, 0), Window(since, None, 0)
+        return Count(
+            rows=self._count(self._soql("count()", stream, everything), stream, include_deleted=False),
+            slack=self._count(self._soql("count()", stream, changed), stream, include_deleted=True),
+        )
+
+    def server_time(self) -> datetime:
+        """The org's clock at its last answer."""
+        return self._transport.server_time()
 
     def read(self, stream: Stream, state: State) -> Iterator[Page | Checkpoint]:
         """Read what changed since `state`, deleted records included, one time slice after the other.
 
         Within a slice rows come in no particular order, so the watermark moves only when the slice is whole.
         """
-        now = self._transport.server_time()
+        now = self.server_time()
         since = datetime.fromisoformat(state["watermark"]) if state else None
         is_complete = state.get("backfilling", True)
         newest = since or FOUNDED

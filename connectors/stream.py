@@ -5,7 +5,7 @@ Declarations and values only: the protocols live in the CRM modules, the files i
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -82,6 +82,8 @@ class Count:
 
     rows: int
     is_exact: bool = True
+    slack: int = 0
+    """By how much an exact count may be off, because so many records changed between our reading and its counting."""
 
 
 class Source(Protocol):
@@ -98,5 +100,8 @@ class Source(Protocol):
     def missing_fields(self, stream: Stream) -> Sequence[str]:
         """Fields of the stream that the CRM does not have or does not show."""
 
-    def count(self, stream: Stream) -> Count | None:
-        """Live records by the CRM's own count; None if it gives none."""
+    def count(self, stream: Stream, since: datetime) -> Count | None:
+        """Live records by the CRM's own count, with what changed `since` as slack; None if it gives no count."""
+
+    def server_time(self) -> datetime:
+        """The CRM's clock, which stamps its records."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from connectors.errors import Refused
 from connectors.landing import CommitWriter, Manifest, StreamLanding
-from connectors.stream import Checkpoint, Count, Page, Source, State, Stream
+from connectors.stream import Checkpoint, Page, Source, State, Stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def _pull_once(
     if full_refresh:
         writer.restart_read()
     state: State = last.state if last and not full_refresh else {}
-    rows = 0
+    rows, began = 0, source.server_time()
     try:
         for event in source.read(stream, state):
             match event:
@@ -83,7 +83,11 @@ def _pull_once(
                     rows += len(records)
                     on_rows(source.crm, stream.name, len(records))
                 case Checkpoint(is_last=True):
-                    return _finish(source, landing, writer, event), rows
+                    count = source.count(stream, since=began)
+                    if event.is_complete:
+                        writer.delete_unlisted()
+                    manifest = writer.commit(event.state, is_last=True, is_complete=event.is_complete, count=count)
+                    return manifest, rows
                 case Checkpoint():
                     writer.commit(event.state, is_last=False)
     except BaseException:
@@ -92,16 +96,10 @@ def _pull_once(
     raise AssertionError(f"{source.crm} ended its read of {stream.name} without a last checkpoint")
 
 
-def _finish(source: Source, landing: StreamLanding, writer: CommitWriter, end: Checkpoint) -> Manifest:
-    count = source.count(landing.stream)
-    if end.is_complete:
-        writer.delete_unlisted()
-    return writer.commit(end.state, is_last=True, is_complete=end.is_complete, count=count)
-
-
 def _is_off(landing: StreamLanding, manifest: Manifest) -> bool:
-    count = Count(manifest.source_count, manifest.source_count_exact) if manifest.source_count is not None else None
-    return count is not None and count.is_exact and count.rows != landing.live_rows()
+    if manifest.source_count is None or not manifest.source_count_exact:
+        return False
+    return abs(manifest.source_count - landing.live_rows()) > manifest.source_count_slack
 
 
 def _note_unavailable(landing: StreamLanding, run_id: str, reason: str) -> Manifest:

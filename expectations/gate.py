@@ -45,9 +45,7 @@ def check_stream(
     *,
     run_id: str,
     as_of: date,
-    missing_fields: Collection[str] = (),
-    source_count: int | None = None,
-    is_source_count_exact: bool = True,
+    report: SourceReport | None = None,
     rules: Sequence[Rule] | None = None,
     checked_at: datetime | None = None,
 ) -> GateResult:
@@ -66,10 +64,16 @@ def check_stream(
         rows=0,
         checks=(),
     )
-    report = SourceReport(missing_fields, source_count, is_source_count_exact)
     quarantine.write_empty(home, crm, stream.name)
     with TemporaryDirectory(prefix="attain-gate-") as folder:
-        result = _judge(Path(folder) / "gate.duckdb", home, stream, (*row_rules(stream), *own_rules), report, unjudged)
+        result = _judge(
+            Path(folder) / "gate.duckdb",
+            home,
+            stream,
+            (*row_rules(stream), *own_rules),
+            report or SourceReport(),
+            unjudged,
+        )
     results.save(home, result)
     return result
 

@@ -5,6 +5,7 @@ What the job consists of is in `definitions`; what it looks like in `console`.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -56,8 +57,17 @@ def run_nightly(
 def start_ui(settings: Settings, port: int) -> int:
     """Serve the Dagster UI and run the schedule until Ctrl-C."""
     environment = {**os.environ, "ATTAIN_HOME": str(settings.home), "DAGSTER_HOME": str(_dagster_home(settings))}
-    command = ["dagster", "dev", "--workspace", str(PROJECT_ROOT / "workspace.yaml"), "--port", str(port)]
-    return subprocess.call([str(Path(sys.executable).with_name(command[0])), *command[1:]], env=environment)
+    command = [
+        str(Path(sys.executable).with_name("dagster")),
+        "dev",
+        "--workspace",
+        str(PROJECT_ROOT / "workspace.yaml"),
+        "--port",
+        str(port),
+    ]
+    with subprocess.Popen(command, env=environment) as ui:
+        signal.signal(signal.SIGTERM, lambda *_: ui.terminate())
+        return ui.wait()
 
 
 def _instance(settings: Settings) -> dg.DagsterInstance:

@@ -13,6 +13,7 @@ from connectors.errors import ApiFailed, ConnectorError, IncompleteRead
 from connectors.landing import StreamLanding
 from connectors.stream import Stream
 from connectors.sync import Pulled, pull
+from expectations.declared import SourceReport
 from expectations.gate import check_stream
 from expectations.quarantine import write_empty
 from orchestration.checks import as_check_result
@@ -85,7 +86,15 @@ def _gate(crm: str) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(
         name=f"gate_{crm}",
-        specs=[dg.AssetCheckSpec("gate", asset=[crm, stream.name], blocking=True) for stream in streams],
+        specs=[
+            dg.AssetCheckSpec(
+                "gate",
+                asset=[crm, stream.name],
+                blocking=True,
+                description="Critical rules block the night, warnings quarantine records, the rest is written down.",
+            )
+            for stream in streams
+        ],
     )
     def check_streams(
         run: dg.ResourceParam[Run], progress: dg.ResourceParam[Progress]
@@ -101,9 +110,12 @@ def _gate(crm: str) -> dg.AssetChecksDefinition:
                 stream,
                 run_id=run.run_id,
                 as_of=run.as_of,
-                missing_fields=manifest.missing_fields,
-                source_count=manifest.source_count,
-                is_source_count_exact=manifest.source_count_exact,
+                report=SourceReport(
+                    missing_fields=manifest.missing_fields,
+                    count=manifest.source_count,
+                    is_exact=manifest.source_count_exact,
+                    slack=manifest.source_count_slack,
+                ),
             )
             yield as_check_result(result, asset_key=dg.AssetKey([crm, stream.name]))
 

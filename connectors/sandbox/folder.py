@@ -15,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from pathlib import Path
 
+from connectors.errors import ConfigurationError
 from connectors.sandbox.company import Account, Company, Line, Opportunity, Outcome, Product, Rep, Stage
 
 DOMAIN = "sandbox.example"
@@ -40,7 +41,7 @@ MILLION = 1_000_000
 NOON = time(12)
 
 
-class FolderError(Exception):
+class FolderError(ConfigurationError):
     """A folder that cannot be served, with the place and what to do about it."""
 
 

@@ -1,7 +1,7 @@
 """Pulling a stream: any sequence of changes, kills and resumptions ends in the CRM's own state."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,8 +32,11 @@ class ListSource:
     def missing_fields(self, stream: Stream) -> Sequence[str]:
         return []
 
-    def count(self, stream: Stream) -> Count:
+    def count(self, stream: Stream, since: datetime) -> Count:
         return Count(len(self.records))
+
+    def server_time(self) -> datetime:
+        return datetime.now(UTC)
 
     def read(self, stream: Stream, state: State) -> Iterator[Page | Checkpoint]:
         pending = [key for key in sorted(self.records) if key > state.get("after", "")]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from expectations import results
+from expectations.declared import SourceReport
 from expectations.rule import Check, CheckResult, Dimension, GateResult, Rule, Severity, Status
 from expectations.suite import crash_in, validate
 
@@ -35,7 +36,7 @@ def by_rule(result: GateResult) -> dict[str, CheckResult]:
 
 def test_healthy_records_pass(landing: Landing) -> None:
     landing.commit("salesforce", "opportunities", [WON])
-    result = landing.check("salesforce", "opportunities", source_count=1)
+    result = landing.check("salesforce", "opportunities", report=SourceReport(count=1))
     assert (result.blocks, result.failing, result.rows, result.quarantined) == (False, (), 1, 0)
     assert by_rule(result)["complete"].status is Status.PASSED
 
@@ -73,7 +74,7 @@ def test_a_record_without_its_key_blocks_and_leaves_the_quarantine_alone(landing
 @pytest.mark.parametrize(("field", "blocks"), [("Amount", True), ("Id", True), ("Probability", False)])
 def test_a_field_that_the_crm_hides_blocks_if_it_is_required(landing: Landing, field: str, blocks: bool) -> None:
     landing.commit("salesforce", "opportunities", [WON])
-    result = landing.check("salesforce", "opportunities", missing_fields=[field])
+    result = landing.check("salesforce", "opportunities", report=SourceReport([field]))
     assert [check.rule for check in result.failing] == [f"delivers_{field}"]
     assert result.blocks is blocks
 
@@ -88,14 +89,20 @@ def test_a_stream_that_fell_empty_blocks(landing: Landing) -> None:
 
 def test_a_stream_that_never_had_a_record_passes(landing: Landing) -> None:
     landing.commit("salesforce", "opportunities", [])
-    assert not landing.check("salesforce", "opportunities", source_count=0).failing
+    assert not landing.check("salesforce", "opportunities", report=SourceReport(count=0)).failing
     assert not landing.check("hubspot", "deals").failing
+
+
+def test_a_count_may_be_off_by_what_changed_meanwhile(landing: Landing) -> None:
+    landing.commit("salesforce", "opportunities", [WON])
+    assert not landing.check("salesforce", "opportunities", report=SourceReport(count=3, slack=2)).failing
+    assert landing.check("salesforce", "opportunities", report=SourceReport(count=4, slack=2)).blocks
 
 
 @pytest.mark.parametrize(("count", "is_exact", "blocks"), [(2, True, True), (0, True, True), (2, False, False)])
 def test_live_records_are_as_many_as_the_crm_says(landing: Landing, count: int, is_exact: bool, blocks: bool) -> None:
     landing.commit("salesforce", "opportunities", [WON])
-    result = landing.check("salesforce", "opportunities", source_count=count, is_source_count_exact=is_exact)
+    result = landing.check("salesforce", "opportunities", report=SourceReport(count=count, is_exact=is_exact))
     assert [check.rule for check in result.failing] == ["complete"]
     assert result.blocks is blocks
     assert "seen 1" in by_rule(result)["complete"].detail

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from expectations import quarantine
+from expectations.declared import SourceReport
 from expectations.gate import RULES
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def test_a_blocked_stream_keeps_its_quarantine_as_it_was(landing: Landing) -> No
     gate(landing, BAD)
     before = landing.quarantine("salesforce", "opportunities")
     landing.commit("salesforce", "opportunities", [GOOD])
-    assert landing.check("salesforce", "opportunities", missing_fields=["Amount"]).blocks
+    assert landing.check("salesforce", "opportunities", report=SourceReport(["Amount"])).blocks
     assert landing.quarantine("salesforce", "opportunities") == before
 
 
