@@ -179,8 +179,8 @@ class Dynamics:
     """One Dataverse environment, ready to be read."""
 
     crm = "dynamics"
-    streams = STREAMS
     overlap = timedelta(minutes=10)
+    """How far behind its watermark an incremental read starts, for rows that become visible late."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials

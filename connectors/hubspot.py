@@ -158,8 +158,8 @@ class HubSpot:
     """One HubSpot portal, ready to be read."""
 
     crm = "hubspot"
-    streams = STREAMS
     overlap = timedelta(hours=1)  # search shows changes late and out of order
+    """How far behind its watermark an incremental read starts, for rows that become visible late."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._crm = Client(

@@ -166,8 +166,8 @@ class Salesforce:
     """One Salesforce org, ready to be read."""
 
     crm = "salesforce"
-    streams = STREAMS
     overlap = timedelta(minutes=10)
+    """How far behind its watermark an incremental read starts, for rows that become visible late."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._transport = Transport(

@@ -5,7 +5,7 @@ Declarations and values only: the protocols live in the CRM modules, the files i
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -90,9 +90,6 @@ class Source(Protocol):
     """One CRM, ready to be read. `read` alternates pages and checkpoints and ends with a last checkpoint."""
 
     crm: str
-    streams: Sequence[Stream]
-    overlap: timedelta
-    """How far behind its watermark an incremental read starts, for rows that become visible late."""
 
     def read(self, stream: Stream, state: State) -> Iterator[Page | Checkpoint]:
         """Read on from `state`."""

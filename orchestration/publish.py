@@ -74,7 +74,7 @@ def published_asset(marts: Sequence[Mart]) -> dg.AssetsDefinition:
         kinds={"duckdb", "parquet"},
         description="The marts as people read them: one read-only DuckDB file and one Parquet file for each mart.",
     )
-    def published(run: dg.ResourceParam[Run], progress: dg.ResourceParam[Progress]) -> dg.MaterializeResult:
+    def published(run: dg.ResourceParam[Run], progress: dg.ResourceParam[Progress]) -> dg.MaterializeResult[None]:
         progress.stage("publish")
         release = publish(run.home, marts, run)
         return dg.MaterializeResult(

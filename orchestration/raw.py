@@ -51,7 +51,7 @@ def raw_assets(settings: Settings, crms: Sequence[str]) -> dg.AssetsDefinition:
         config: PullConfig,
         run: dg.ResourceParam[Run],
         progress: dg.ResourceParam[Progress],
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> Iterator[dg.MaterializeResult[None]]:
         progress.stage("pull")
         declare_all_streams(run)
         selected = _by_crm(context.selected_asset_keys)
@@ -166,7 +166,7 @@ def _pull_crm(
     return result
 
 
-def _materialized(pulled: Pulled) -> dg.MaterializeResult:
+def _materialized(pulled: Pulled) -> dg.MaterializeResult[None]:
     metadata: dict[str, int | str] = {"dagster/row_count": pulled.rows}
     if pulled.source_count is not None:
         metadata["records in the CRM"] = pulled.source_count

@@ -64,7 +64,7 @@ def run_resource(settings: Settings) -> dg.ResourceDefinition:
             today = started.astimezone(ZoneInfo(settings.timezone)).date().isoformat()
             yield Run(
                 home=settings.home,
-                run_id=f"{started:%Y%m%dT%H%M%S}-{context.run.run_id[:8]}",
+                run_id=f"{started:%Y%m%dT%H%M%S}-{str(context.run and context.run.run_id)[:8]}",
                 as_of=date.fromisoformat(context.resource_config.get("as_of", today)),
             )
 

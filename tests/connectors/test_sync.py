@@ -1,7 +1,7 @@
 """Pulling a stream: any sequence of changes, kills and resumptions ends in the CRM's own state."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,8 +22,6 @@ class ListSource:
     """A CRM that is a dictionary: read whole, a checkpoint behind each record, breaking where it is told to."""
 
     crm = "list"
-    streams = (DEALS,)
-    overlap = timedelta()
 
     def __init__(self, records: dict[str, str]) -> None:
         self.records = records
