@@ -23,6 +23,8 @@ from connectors.stream import Checkpoint, Count, Page, Record, State, Stream, fi
 PUBLIC_AUTHORITY = "https://login.microsoftonline.com"
 PAGE_ROWS = 5_000
 PAGES_PER_COMMIT = 10
+OVERLAP = timedelta(minutes=10)
+"""How far behind its watermark an incremental read starts: a long transaction shows its rows late."""
 FOUNDED = datetime(2003, 1, 1, tzinfo=UTC)
 
 STREAMS = (
@@ -179,8 +181,6 @@ class Dynamics:
     """One Dataverse environment, ready to be read."""
 
     crm = "dynamics"
-    overlap = timedelta(minutes=10)
-    """How far behind its watermark an incremental read starts, for rows that become visible late."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
@@ -244,7 +244,7 @@ class Dynamics:
         now = self.server_time()
         since = datetime.fromisoformat(state["watermark"]) if stream.cursor and "watermark" in state else None
         newest = since or FOUNDED
-        link: str | None = self._query(stream, modified_since=since - self.overlap if since else None)
+        link: str | None = self._query(stream, modified_since=since - OVERLAP if since else None)
         while link:
             answer = self._get(stream, link)
             if stream.cursor:

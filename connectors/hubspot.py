@@ -28,6 +28,8 @@ LIST_PAGE, SEARCH_PAGE = 100, 200
 SEARCH_CAP = 10_000
 """A search shows no more than its first 10,000 results; the walk starts a new one behind the last id seen."""
 PAGES_PER_COMMIT = 100
+OVERLAP = timedelta(hours=1)
+"""How far behind its watermark an incremental read starts: search shows changes late and out of order."""
 FOUNDED = datetime(2006, 1, 1, tzinfo=UTC)
 
 STREAMS = (
@@ -158,8 +160,6 @@ class HubSpot:
     """One HubSpot portal, ready to be read."""
 
     crm = "hubspot"
-    overlap = timedelta(hours=1)  # search shows changes late and out of order
-    """How far behind its watermark an incremental read starts, for rows that become visible late."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._crm = Client(
@@ -219,7 +219,7 @@ class HubSpot:
 
     def _read_changes(self, stream: Stream, watermark: datetime) -> Iterator[Page | Checkpoint]:
         now = self._clock
-        since = watermark - self.overlap
+        since = watermark - OVERLAP
         newest = watermark.isoformat()
         for records in self._changed(stream, since):
             newest = max([newest, *self._modified(stream, records)])

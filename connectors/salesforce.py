@@ -36,6 +36,8 @@ REST_ROWS = 2_000
 """Up to here one REST query costs fewer calls than a Bulk job."""
 SLICE_ROWS = 250_000
 """A larger window is cut in two, so that a killed backfill loses at most one slice."""
+OVERLAP = timedelta(minutes=10)
+"""How far behind its watermark an incremental read starts: rows can become visible minutes after the stamp they carry."""
 FOUNDED = datetime(1999, 1, 1, tzinfo=UTC)
 JOB_PATIENCE_SECONDS = 4 * 3600
 
@@ -166,8 +168,6 @@ class Salesforce:
     """One Salesforce org, ready to be read."""
 
     crm = "salesforce"
-    overlap = timedelta(minutes=10)
-    """How far behind its watermark an incremental read starts, for rows that become visible late."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._transport = Transport(
@@ -201,7 +201,7 @@ class Salesforce:
         since = datetime.fromisoformat(state["watermark"]) if state else None
         is_complete = state.get("backfilling", True)
         newest = since or FOUNDED
-        for window in self._slices(stream, since - self.overlap if since else None, now):
+        for window in self._slices(stream, since - OVERLAP if since else None, now):
             for page in self._records(stream, window):
                 newest = max([newest, *(_instant(row[str(stream.cursor)]) for row in page)])
                 yield Page(page)

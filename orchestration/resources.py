@@ -60,11 +60,11 @@ def run_resource(settings: Settings) -> dg.ResourceDefinition:
     def run(context: dg.InitResourceContext) -> Iterator[Run]:
         settings.home.mkdir(parents=True, exist_ok=True)
         with _lock(settings.home):
-            started = datetime.now(UTC)
+            started, dagster_run = datetime.now(UTC), context.run
             today = started.astimezone(ZoneInfo(settings.timezone)).date().isoformat()
             yield Run(
                 home=settings.home,
-                run_id=f"{started:%Y%m%dT%H%M%S}-{str(context.run and context.run.run_id)[:8]}",
+                run_id=f"{started:%Y%m%dT%H%M%S}-{dagster_run.run_id[:8] if dagster_run else 'adhoc'}",
                 as_of=date.fromisoformat(context.resource_config.get("as_of", today)),
             )
 
