@@ -210,18 +210,24 @@ class Dynamics:
 
     def read(self, stream: Stream, state: State) -> Iterator[Page | Checkpoint]:
         """Read what changed since `state`: by change tracking where the table has it, else by the cursor or whole."""
-        if state.get("columns") != self._readable(stream):
-            state = {}  # a delta link answers with the columns it was made for
+        method = self._tracked if self._table(stream).is_tracked else self._dated
+        origin = self._origin(stream)
         try:
-            yield from (self._tracked(stream, state) if self._table(stream).is_tracked else self._dated(stream, state))
+            if state and any(state.get(name) != value for name, value in origin.items()):
+                raise _LinkExpired  # a delta link answers with the columns, and at the address, that it was made for
+            yield from method(stream, state)
         except _LinkExpired:
-            yield from self.read(stream, {})
+            yield Checkpoint(state={})
+            yield from method(stream, {})
+
+    def _origin(self, stream: Stream) -> State:
+        return {"url": self._api, "columns": self._readable(stream)}
 
     def _tracked(self, stream: Stream, state: State) -> Iterator[Page | Checkpoint]:
         """Follow links, byte for byte as received; the last page of a round carries the link to the next round."""
         is_complete = state.get("is_complete", True)
         link: str | None = state.get("next_link") or state.get("delta_link") or self._query(stream)
-        columns, number, is_resumed = self._readable(stream), 0, bool(state)
+        origin, number, is_resumed = self._origin(stream), 0, bool(state)
         while link:
             answer = self._get(stream, link, track_changes=True, may_expire=is_resumed)
             yield Page([self._record(stream, row) for row in answer["value"]])
@@ -230,9 +236,9 @@ class Dynamics:
             if following == link:
                 raise ApiFailed(f"Dynamics repeats the same page of {stream.object}: stopped, not looping")
             if following and number % PAGES_PER_COMMIT == 0:
-                yield Checkpoint(state={"columns": columns, "next_link": following, "is_complete": is_complete})
+                yield Checkpoint(state={**origin, "next_link": following, "is_complete": is_complete})
             link = following
-        end = {"columns": columns, "delta_link": answer.get("@odata.deltaLink"), "is_complete": False}
+        end = {**origin, "delta_link": answer.get("@odata.deltaLink"), "is_complete": False}
         if not end["delta_link"]:
             raise ApiFailed(
                 f"Dynamics ended the changes of {stream.object} without a delta link: nothing was lost, rerun"
@@ -254,7 +260,7 @@ class Dynamics:
             previous, link = link, answer.get("@odata.nextLink")
             if link == previous:
                 raise ApiFailed(f"Dynamics repeats the same page of {stream.object}: stopped, not looping")
-        end = {"columns": self._readable(stream), "watermark": min(newest, now).isoformat()}
+        end = {**self._origin(stream), "watermark": min(newest, now).isoformat()}
         yield Checkpoint(state=end, is_last=True, is_complete=since is None)
 
     def _query(self, stream: Stream, *, modified_since: datetime | None = None) -> str:
@@ -325,7 +331,10 @@ class Dynamics:
         raise _error(name, response, may_expire=may_expire)
 
     def _token(self) -> str:
-        answer = self._entra.acquire_token_for_client([f"{self._credentials.url.rstrip('/')}/.default"])
+        try:
+            answer = self._entra.acquire_token_for_client([f"{self._credentials.url.rstrip('/')}/.default"])
+        except (requests.RequestException, ValueError) as error:
+            raise ApiFailed(f"Entra gives no token for Dynamics: {error}") from error
         if "access_token" not in answer:
             raise AuthenticationFailed(
                 f"Entra does not accept the credentials for Dynamics: {answer.get('error_description', answer)}. "

@@ -225,7 +225,7 @@ class HubSpot:
             newest = max([newest, *self._modified(stream, records)])
             yield Page(records)
         for records, _ in self._list(stream, archived=True):
-            yield Page([record for record in records if _instant(record["archivedAt"]) >= since])
+            yield Page([record for record in records if _is_archived_since(record, since)])
         yield Checkpoint(state={"watermark": min(newest, now.isoformat())}, is_last=True)
 
     def _list(
@@ -237,7 +237,7 @@ class HubSpot:
             if after:
                 arguments["after"] = after
             page = self._call(self._objects.get_page, stream, stream.object, **arguments)
-            previous, after = after, page.get("paging", {}).get("next", {}).get("after")
+            previous, after = after, _next(page)
             yield self._records(stream, page["results"]), after
             if not after:
                 return
@@ -246,7 +246,8 @@ class HubSpot:
     def _changed(self, stream: Stream, since: datetime) -> Iterator[list[Record]]:
         changed = _changed_since(stream, since)
         filters: list[Mapping[str, Any]] = [changed]
-        after, seen, last_id = "", 0, ""
+        after: str | None = None
+        last_id = ""
         while True:
             page = self._search(
                 stream,
@@ -258,18 +259,16 @@ class HubSpot:
                     **({"after": after} if after else {}),
                 },
             )
-            results = page["results"]
-            seen += len(results)
-            if results:
-                _must_advance(stream, last_id, results[-1]["id"])
+            if results := page["results"]:
                 last_id = results[-1]["id"]
                 yield self._records(stream, results)
-            after = page.get("paging", {}).get("next", {}).get("after", "")
-            if seen >= SEARCH_CAP - SEARCH_PAGE and after:
-                beyond = {"propertyName": "hs_object_id", "operator": "GT", "value": last_id}
-                filters, after, seen = [changed, beyond], "", 0
-            elif not after:
+            previous, after = after, _next(page)
+            if not after:
                 return
+            _must_advance(stream, previous, after)
+            if int(after) > SEARCH_CAP - SEARCH_PAGE:  # the cursor of a search is an offset
+                beyond = {"propertyName": "hs_object_id", "operator": "GT", "value": last_id}
+                filters, after = [changed, beyond], None
 
     def _total(self, stream: Stream, filters: Sequence[Mapping[str, Any]]) -> int:
         groups = [{"filters": filters}] if filters else []
@@ -282,14 +281,16 @@ class HubSpot:
     def _records(self, stream: Stream, results: Sequence[Mapping[str, Any]]) -> list[Record]:
         records: list[Record] = [_flat(result) for result in results]
         for column, target in stream.associations.items():
-            targets = self._associated(stream, target, [record["hs_object_id"] for record in records])
+            live = [record["hs_object_id"] for record in records if not record["_deleted"]]
+            targets = self._associated(stream, target, live)
             records = [{**record, column: targets.get(record["hs_object_id"], [])} for record in records]
         return [*records, *({"hs_object_id": lost, "_deleted": True} for lost in _merged_away(records))]
 
     def _associated(self, stream: Stream, target: str, ids: Sequence[str]) -> Mapping[str, list[str]]:
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[Mapping[str, Any]]] = {}
         inputs: list[dict[str, str]] = [{"id": id_} for id_ in ids]
         while inputs:
+            asked = {entry["id"]: entry.get("after") for entry in inputs[:LIST_PAGE]}
             page = self._call(
                 self._associations.get_page,
                 stream,
@@ -300,11 +301,11 @@ class HubSpot:
             inputs = inputs[LIST_PAGE:]
             for result in page["results"]:
                 origin = str(result["from"]["id"])
-                known = found.setdefault(origin, [])
-                known += [to for to in _primary_first(result["to"]) if to not in known]
-                if after := result.get("paging", {}).get("next", {}).get("after"):
+                found.setdefault(origin, []).extend(result["to"])
+                if after := _next(result):
+                    _must_advance(stream, asked[origin], after)
                     inputs.append({"id": origin, "after": after})
-        return found
+        return {origin: _primary_first(associated) for origin, associated in found.items()}
 
     def _owners(self) -> Iterator[Record]:
         """Active owners, then the deactivated ones, who still own what they sold."""
@@ -315,9 +316,10 @@ class HubSpot:
                 arguments = {"limit": LIST_PAGE, "archived": archived} | ({"after": after} if after else {})
                 page = self._call(api.get_page, stream, **arguments)
                 yield from ({"archived": archived, **owner} for owner in page["results"])
-                after = page.get("paging", {}).get("next", {}).get("after")
+                previous, after = after, _next(page)
                 if not after:
                     break
+                _must_advance(stream, previous, after)
 
     def _deal_stages(self) -> Iterator[Record]:
         page = self._call(self._crm.pipelines.pipelines_api.get_all, _stream("deal_stages"), "deals")
@@ -402,7 +404,7 @@ def _primary_first(associated: Sequence[Mapping[str, Any]]) -> list[str]:
     def is_other(to: Mapping[str, Any]) -> bool:
         return all(kind.get("label") != "Primary" for kind in to["associationTypes"])
 
-    return [str(to["toObjectId"]) for to in sorted(associated, key=is_other)]
+    return list(dict.fromkeys(str(to["toObjectId"]) for to in sorted(associated, key=is_other)))
 
 
 def _changed_since(stream: Stream, since: datetime) -> Mapping[str, str]:
@@ -415,6 +417,17 @@ def _merged_away(records: Sequence[Record]) -> Iterator[str]:
         for lost in (record.get("hs_merged_object_ids") or "").split(";"):
             if lost and lost != record["hs_object_id"]:
                 yield lost
+
+
+def _is_archived_since(record: Record, since: datetime) -> bool:
+    """Whether an archived record was archived late enough; what it swallowed while it lived has no such date."""
+    return not record.get("archivedAt") or _instant(record["archivedAt"]) >= since
+
+
+def _next(page: Mapping[str, Any]) -> str | None:
+    """Where the next page begins, or nothing: a short or empty page is not the last one if it has this."""
+    after: str | None = ((page.get("paging") or {}).get("next") or {}).get("after")
+    return after
 
 
 def _must_advance(stream: Stream, previous: str | None, following: str) -> None:

@@ -35,7 +35,7 @@ class Manifest:
     commit_id: str
     run_id: str
     read_id: str
-    """The same for all commits of one read, also when a later run resumed it."""
+    """The id of the read's first commit: the same for all its commits, also when a later run resumed it."""
     committed_at: str
     rows: int
     files: Sequence[str]
@@ -62,8 +62,10 @@ def as_text(value: Any) -> str | None:
             return value
         case bool():
             return "true" if value else "false"
-        case int() | Decimal():
+        case int():
             return str(value)
+        case Decimal():
+            return f"{value:f}"
         case _:
             return json.dumps(value, default=str, ensure_ascii=False, sort_keys=True)
 
@@ -166,8 +168,8 @@ class CommitWriter:
         self._run_id = run_id
         self._missing_fields = missing_fields
         self._sequence = int(previous.commit_id.split("-")[0]) if previous else 0
-        self._read_id = previous.read_id if previous and not previous.is_last else run_id
         self._start_commit()
+        self._read_id = previous.read_id if previous and not previous.is_last else self._commit_id
 
     @property
     def read_id(self) -> str:
@@ -175,8 +177,8 @@ class CommitWriter:
         return self._read_id
 
     def restart_read(self) -> None:
-        """Forget that an earlier run left a read unfinished: this one starts from nothing."""
-        self._read_id = self._run_id
+        """Begin a read from nothing: what was listed before, also by an earlier run, does not count for it."""
+        self._read_id = self._commit_id
 
     def write(self, records: Sequence[Record]) -> None:
         """Take records in; they do not exist for anybody until `commit`."""

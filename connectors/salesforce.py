@@ -7,7 +7,7 @@ whole result pages in memory, freezes the session and never checks the row count
 import csv
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,11 +19,13 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 import requests
+from jwt.exceptions import PyJWTError
 from more_itertools import batched
 from simple_salesforce.api import Salesforce as Client
 from simple_salesforce.exceptions import (
     SalesforceAuthenticationFailed,
     SalesforceError,
+    SalesforceExpiredSession,
     SalesforceResourceNotFound,
 )
 
@@ -37,7 +39,7 @@ REST_ROWS = 2_000
 SLICE_ROWS = 250_000
 """A larger window is cut in two, so that a killed backfill loses at most one slice."""
 OVERLAP = timedelta(minutes=10)
-"""How far behind its watermark an incremental read starts: rows can become visible minutes after the stamp they carry."""
+"""How far behind its watermark an incremental read starts: rows can show up minutes after the stamp they carry."""
 FOUNDED = datetime(1999, 1, 1, tzinfo=UTC)
 JOB_PATIENCE_SECONDS = 4 * 3600
 
@@ -249,7 +251,13 @@ class Salesforce:
 
     def _rest(self, soql: str, stream: Stream) -> Iterator[Sequence[Record]]:
         with _named_errors(stream):
-            yield from batched(self._client.query_all_iter(soql, include_deleted=True), REST_ROWS)
+            answer, link = self._client.query(soql, include_deleted=True), ""
+            yield answer["records"]
+            while not answer["done"]:
+                _must_advance(stream, link, answer["nextRecordsUrl"])
+                link = answer["nextRecordsUrl"]
+                answer = self._client.query_more(link, identifier_is_url=True)
+                yield answer["records"]
 
     def _describe(self, stream: Stream) -> frozenset[str]:
         with _named_errors(stream):
@@ -267,11 +275,13 @@ class Salesforce:
                     with TemporaryFile() as body:
                         headers = self._download(f"{path}/results", locator, body)
                         rows = _csv_rows(body, names, stream)
-                        expected = int(headers["Sforce-NumberOfRecords"])
-                        yield from _counted(batched(rows, REST_ROWS), expected, stream)
-                    locator = headers.get("Sforce-Locator") or "null"
+                        yield from _counted(batched(rows, REST_ROWS), headers["Sforce-NumberOfRecords"], stream)
+                    following = headers.get("Sforce-Locator") or "null"
+                    _must_advance(stream, locator, following)
+                    locator = following
             finally:
-                self._client.session.delete(self._client.base_url + path, headers=self._client.headers)
+                with suppress(requests.RequestException):  # Salesforce itself clears away what is left over
+                    self._client.session.delete(self._client.base_url + path, headers=self._client.headers)
 
     def _job(self, path: str, **request: Any) -> Mapping[str, Any]:
         job: Mapping[str, Any] = self._client.restful(path, **request) or {}
@@ -347,12 +357,18 @@ def _log_in(credentials: Credentials, session: requests.Session) -> Client:
     try:
         return Client(**login, session=session, version=API_VERSION, parse_float=Decimal)
     except SalesforceAuthenticationFailed as error:
+        if isinstance(error.code, int):  # the status of an answer that is no JSON, and so not from the login
+            raise ApiFailed(f"Salesforce at {credentials.url} cannot be reached: {error}") from error
         raise AuthenticationFailed(
-            f"Salesforce at {credentials.url} does not accept the credentials: {error}. "
-            "Check SALESFORCE_CLIENT_ID and its secret or key file, and that the app may use this flow."
+            f"Salesforce at {credentials.url} does not accept the credentials: {error}. Check SALESFORCE_CLIENT_ID and "
+            "SALESFORCE_CLIENT_SECRET (or SALESFORCE_USERNAME and the key), and that the app may use this flow."
         ) from error
     except requests.RequestException as error:
         raise ApiFailed(f"Salesforce at {credentials.url} cannot be reached: {error}") from error
+    except (OSError, ValueError, PyJWTError) as error:
+        raise AuthenticationFailed(
+            f"The key file of Salesforce cannot be used: {error}. Check SALESFORCE_PRIVATE_KEY_FILE."
+        ) from error
 
 
 @contextmanager
@@ -360,7 +376,11 @@ def _named_errors(stream: Stream) -> Iterator[None]:
     """Turn the library's errors into ours, naming the object."""
     try:
         yield
-    except (SalesforceError, requests.RequestException) as error:
+    except (SalesforceAuthenticationFailed, SalesforceExpiredSession) as error:
+        raise AuthenticationFailed(
+            f"Salesforce ended the session and gives no other: {error}. Check SALESFORCE_CLIENT_ID and its app."
+        ) from error
+    except (SalesforceError, requests.RequestException, KeyError) as error:  # KeyError: not the answer it should be
         if isinstance(error, SalesforceResourceNotFound) or "INVALID_TYPE" in str(error):
             raise Refused(
                 f"Salesforce does not show the object {stream.object}: grant the integration user read access ({error})"
@@ -371,24 +391,35 @@ def _named_errors(stream: Stream) -> Iterator[None]:
 def _csv_rows(body: IO[bytes], names: Sequence[str], stream: Stream) -> Iterator[Record]:
     csv.field_size_limit(sys.maxsize)
     with TextIOWrapper(body, encoding="utf-8", newline="") as text:
-        for number, cells in enumerate(csv.reader(text, strict=True), start=1):
-            if number == 1 and cells == list(names):
-                continue
-            if len(cells) != len(names):
-                raise IncompleteRead(
-                    f"Salesforce {stream.object}: line {number} of a bulk result has {len(cells)} cells,"
-                    f" {len(names)} were asked for"
-                )
-            yield dict(zip(names, cells, strict=True))
+        lines = csv.reader(text, strict=True)
+        try:
+            for number, cells in enumerate(lines, start=1):
+                if number == 1 and cells == list(names):
+                    continue
+                if len(cells) != len(names):
+                    raise IncompleteRead(
+                        f"Salesforce {stream.object}: row {number} of a bulk result (line {lines.line_num}) has"
+                        f" {len(cells)} cells, {len(names)} were asked for"
+                    )
+                yield dict(zip(names, cells, strict=True))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise IncompleteRead(
+                f"Salesforce {stream.object}: line {lines.line_num} of a bulk result is broken: {error}"
+            ) from error
 
 
-def _counted(pages: Iterator[tuple[Record, ...]], expected: int, stream: Stream) -> Iterator[tuple[Record, ...]]:
+def _counted(pages: Iterator[tuple[Record, ...]], announced: str, stream: Stream) -> Iterator[tuple[Record, ...]]:
     rows = 0
     for page in pages:
         rows += len(page)
         yield page
-    if rows != expected:
-        raise IncompleteRead(f"Salesforce {stream.object}: a bulk result holds {rows} rows, {expected} were announced")
+    if str(rows) != announced:
+        raise IncompleteRead(f"Salesforce {stream.object}: a bulk result holds {rows} rows, {announced} were announced")
+
+
+def _must_advance(stream: Stream, previous: str, following: str) -> None:
+    if following == previous:
+        raise ApiFailed(f"Salesforce repeats the same page of {stream.object}: stopped, not looping")
 
 
 def _instant(text: str) -> datetime:

@@ -13,14 +13,16 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 CONNECT_AND_READ_SECONDS = (10, 120)
+BACKOFF_SECONDS = 0.5
+"""The first retry is at once; this, doubled each time, is the pause before the others, unless the CRM names one."""
 
 
 def retries() -> Retry:
     """Retry what is transient, POST included: every call of the connectors is a read."""
     return Retry(
         total=6,
-        backoff_factor=0.5,
-        backoff_jitter=0.5,
+        backoff_factor=BACKOFF_SECONDS,
+        backoff_jitter=BACKOFF_SECONDS,
         status_forcelist=(420, 429, 500, 502, 503, 504),
         allowed_methods=None,
         respect_retry_after_header=True,

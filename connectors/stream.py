@@ -71,6 +71,7 @@ class Checkpoint:
     """All pages so far are safe to commit; a later read may go on from `state`."""
 
     state: State
+    """Empty, in the middle of a read: it starts over, and what it has listed so far no longer counts as listed."""
     is_last: bool = False
     is_complete: bool = False
     """The read since it began from nothing has listed every live record: what it did not list is gone."""

@@ -71,9 +71,9 @@ def _pull_once(
     stream = landing.stream
     last = landing.last_manifest()
     writer = CommitWriter(landing, run_id=run_id, missing_fields=source.missing_fields(stream))
-    if full_refresh:
-        writer.restart_read()
     state: State = last.state if last and not full_refresh else {}
+    if not state:
+        writer.restart_read()
     rows, began = 0, source.server_time()
     try:
         for event in source.read(stream, state):
@@ -90,6 +90,8 @@ def _pull_once(
                     return manifest, rows
                 case Checkpoint():
                     writer.commit(event.state, is_last=False)
+                    if not event.state:
+                        writer.restart_read()
     except BaseException:
         writer.discard()
         raise
@@ -105,4 +107,5 @@ def _is_off(landing: StreamLanding, manifest: Manifest) -> bool:
 def _note_unavailable(landing: StreamLanding, run_id: str, reason: str) -> Manifest:
     last = landing.last_manifest()
     writer = CommitWriter(landing, run_id=run_id)
-    return writer.commit(last.state if last else {}, is_last=True, unavailable=reason)
+    # A read that an earlier run left unfinished stays so, or what it listed would count as gone once it goes on.
+    return writer.commit(last.state if last else {}, is_last=last is None or last.is_last, unavailable=reason)

@@ -4,9 +4,11 @@ Commands read their options and print; what they start is imported when needed, 
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from dotenv import load_dotenv
@@ -15,9 +17,13 @@ from rich.console import Console
 from connectors.errors import ConnectorError
 from orchestration.settings import PROJECT_ROOT, STREAMS, Settings, read_settings
 
+if TYPE_CHECKING:
+    from connectors.sandbox.server import Server
+
 DEMO_AS_OF = date(2026, 8, 14)
 """The sandbox company's today."""
 DEMO_PORT = 8750
+DEMO_HOME = PROJECT_ROOT / "data" / "demo"
 FAILED, MISUSED = 1, 2
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -59,11 +65,8 @@ def status() -> None:
 @app.command()
 def demo() -> None:
     """Run the nightly job on the sandbox company; needs no account."""
-    from connectors.sandbox.generate import generate
-    from connectors.sandbox.server import running
-
-    home = os.environ.get("ATTAIN_HOME", str(PROJECT_ROOT / "data" / "demo"))
-    with running(generate(), port=DEMO_PORT) as server:
+    home = os.environ.get("ATTAIN_HOME", str(DEMO_HOME))
+    with _sandbox_company() as server:
         settings = read_settings({"ATTAIN_HOME": home, **server.environment()})
         raise typer.Exit(_run(settings, as_of=DEMO_AS_OF, full_refresh=False))
 
@@ -74,13 +77,10 @@ def dev(port: Annotated[int, typer.Option(help="Where the page is served.")] = 3
     settings = read_settings(os.environ)
     if settings.credentials:
         raise typer.Exit(_dagster_dev(settings, port))
-    from connectors.sandbox.generate import generate
-    from connectors.sandbox.server import running
-
     out.print("No CRM is configured; this is the sandbox company.")
-    with running(generate(), port=DEMO_PORT) as server:
+    with _sandbox_company() as server:
         os.environ.update(server.environment())
-        os.environ.setdefault("ATTAIN_HOME", str(PROJECT_ROOT / "data" / "demo"))
+        os.environ.setdefault("ATTAIN_HOME", str(DEMO_HOME))
         raise typer.Exit(_dagster_dev(read_settings(os.environ), port))
 
 
@@ -94,16 +94,25 @@ def serve(
     """Serve the sandbox company, or a folder of CSV exports as one of the CRMs, until Ctrl-C."""
     from connectors.sandbox.folder import read
     from connectors.sandbox.generate import generate
-    from connectors.sandbox.server import Server
     from connectors.sandbox.server import serve as serve_until_stopped
 
-    def tell(server: Server) -> None:
+    def tell(server: "Server") -> None:
         out.print("Serving until Ctrl-C. To pull from it, set in another shell:")
         for name, value in server.environment().items():
             out.print(f"export {name}={value}", highlight=False, soft_wrap=True)
 
     company = read(folder, crm) if folder else generate(seed=seed)
     serve_until_stopped(company, port=port, on_start=tell)
+
+
+@contextmanager
+def _sandbox_company() -> Iterator["Server"]:
+    """Serve the sandbox company where the last demo found it, so that what it remembers of addresses still holds."""
+    from connectors.sandbox.generate import generate
+    from connectors.sandbox.server import is_free, running
+
+    with running(generate(), port=DEMO_PORT if is_free(DEMO_PORT) else 0) as server:
+        yield server
 
 
 def _configured() -> Settings:

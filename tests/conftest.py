@@ -1,10 +1,12 @@
-"""What all tests share: where outside data lies, whether there is a browser, and patience on a slow machine."""
+"""What all tests share: outside data, a browser, a company after its first night, patience on a slow machine."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from nights import FirstNight, first_night_in
 
 settings.register_profile("attain", deadline=None)
 settings.load_profile("attain")
@@ -28,3 +30,10 @@ def chromium() -> str:
     if path is None:
         pytest.skip("Chromium is not on this machine")
     return path
+
+
+@pytest.fixture(scope="session")
+def first_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstNight]:
+    """A sandbox company after its first night; shared, since a night takes half a minute."""
+    with first_night_in(tmp_path_factory.mktemp("first_night")) as night:
+        yield night

@@ -1,15 +1,17 @@
 """Whole nights for tests: run the nightly job on a sandbox, and read what it published as a stranger would."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import duckdb
-import requests
 from rich.console import Console
 
-from connectors.sandbox.server import Server
+from connectors.sandbox.generate import generate
+from connectors.sandbox.server import Server, running
 from orchestration.console import ConsoleProgress
 from orchestration.nightly import run_nightly
 from orchestration.settings import read_settings
@@ -34,6 +36,29 @@ class Night:
         return sum(self.progress.pulled.values())
 
 
+@dataclass(frozen=True)
+class FirstNight:
+    """A sandbox that is being served, its data folder, and what the first night published of it."""
+
+    server: Server
+    home: Path
+    night: Night
+    tables: Tables
+
+    def again(self) -> Night:
+        """Run another night."""
+        return Night(self.server, self.home)
+
+
+@contextmanager
+def first_night_in(home: Path) -> Iterator[FirstNight]:
+    """Serve the sandbox company and run its first night into a folder."""
+    with running(generate()) as server:
+        night = Night(server, home)
+        assert night.outcome.is_success, night.errors
+        yield FirstNight(server, home, night, published_tables(home))
+
+
 def published_tables(home: Path) -> Tables:
     """Every published mart, row by row, read with a client that knows nothing of ours."""
     with duckdb.connect(str(home / "published" / "current" / "attain.duckdb"), read_only=True) as db:
@@ -52,14 +77,3 @@ def status_text(home: Path) -> str:
     console = Console(width=300, file=io.StringIO())
     console.print(status_report(home))
     return console.file.getvalue()
-
-
-def change_deal(server: Server, key: str, **properties: str) -> None:
-    """Edit a deal in HubSpot, as its owner would."""
-    environment = server.environment()
-    requests.patch(
-        f"{environment['HUBSPOT_URL']}/crm/v3/objects/deals/{key}",
-        json={"properties": properties},
-        headers={"Authorization": f"Bearer {environment['HUBSPOT_ACCESS_TOKEN']}"},
-        timeout=10,
-    ).raise_for_status()

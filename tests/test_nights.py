@@ -1,149 +1,126 @@
 """Whole nights on the sandbox company, one after the other in one data folder: first, again, corrected, blocked."""
 
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-import pytest
-from nights import Night, Tables, change_deal, published_bytes, published_tables, status_text
+import requests
+from nights import FirstNight, published_bytes, published_tables, status_text
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from connectors.sandbox.generate import generate
-from connectors.sandbox.server import Server, running
+from connectors.sandbox.hubspot import record_id
+from connectors.sandbox.server import Server
+from orchestration.publish import PUBLISHED_FILE
 from orchestration.status import is_blocked
 
 
-@dataclass
-class Story:
-    """One sandbox and one data folder."""
-
-    server: Server
-    home: Path
-
-    def night(self) -> Night:
-        return Night(self.server, self.home)
-
-    @property
-    def tables(self) -> Tables:
-        return published_tables(self.home)
-
-    def won_deal_in_hubspot(self) -> str:
-        """A won deal that is as it should be."""
-        query = "select opportunity_id from core.fct_opportunity where crm = 'hubspot' and outcome = 'won' order by all"
-        with duckdb.connect(str(self.home / "published" / "current" / "attain.duckdb"), read_only=True) as db:
-            (key,) = db.execute(query).fetchone() or ("",)
-        return str(key).removeprefix("hubspot:")
+def query(home: Path, sql: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(home / PUBLISHED_FILE), read_only=True) as db:
+        return db.execute(sql).fetchall()
 
 
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    with running(generate()) as server:
-        yield Story(server, tmp_path_factory.mktemp("story"))
+def change_deal(server: Server, key: str, **properties: str) -> None:
+    """Edit a deal in HubSpot, as its owner would."""
+    environment = server.environment()
+    requests.patch(
+        f"{environment['HUBSPOT_URL']}/crm/v3/objects/deals/{key}",
+        json={"properties": properties},
+        headers={"Authorization": f"Bearer {environment['HUBSPOT_ACCESS_TOKEN']}"},
+        timeout=10,
+    ).raise_for_status()
 
 
-@pytest.fixture(scope="module")
-def first(story: Story) -> tuple[Night, Tables]:
-    night = story.night()
-    assert night.outcome.is_success, night.errors
-    return night, story.tables
-
-
-def test_the_first_night_publishes_every_mart_read_only(first: tuple[Night, Tables], story: Story) -> None:
-    night, tables = first
-    current = story.home / "published" / "current"
-    assert len(tables) == 12
-    assert all(rows for name, rows in tables.items() if name != "payout.payout_exclusion")
-    for name, rows in tables.items():
-        schema, table = name.split(".")
-        file = current / schema / f"{table}.parquet"
+def test_the_first_night_publishes_every_mart_read_only(first_night: FirstNight) -> None:
+    current = first_night.home / "published" / "current"
+    assert len(first_night.tables) == 12
+    for name, rows in first_night.tables.items():
+        assert rows or name == "payout.payout_exclusion"
+        file = current / f"{name.replace('.', '/')}.parquet"
         assert duckdb.sql(f"select count(*) from '{file}'").fetchone() == (len(rows),)
     assert not any(path.stat().st_mode & stat.S_IWUSR for path in current.rglob("*") if path.is_file())
 
 
-def test_dirty_records_are_quarantined_by_name(first: tuple[Night, Tables], story: Story) -> None:
-    night, tables = first
-    dirty = {deal.key for deal in story.server.sandbox.company.dirty}
-    status = status_text(story.home)
-    assert len(dirty) == 3
-    assert "Quarantined: 3" in status
-    assert night.warnings.count("won_has_close_date") == 3
-    assert len(tables["core.fct_opportunity"]) == len(story.server.sandbox.company.opportunities) - 3
+def test_dirty_records_are_quarantined_by_name(first_night: FirstNight) -> None:
+    company = first_night.server.sandbox.company
+    assert len(company.dirty) == 3
+    assert "Quarantined: 3" in status_text(first_night.home)
+    assert first_night.night.warnings.count("won_has_close_date") == 3
+    assert len(first_night.tables["core.fct_opportunity"]) == len(company.opportunities) - 3
 
 
-def test_a_second_night_publishes_the_same_from_much_less(first: tuple[Night, Tables], story: Story) -> None:
-    before, tables = first
-    reader = duckdb.connect(str(story.home / "published" / "current" / "attain.duckdb"), read_only=True)
-    with reader:
-        again = story.night()
+def test_a_second_night_publishes_the_same_from_much_less(first_night: FirstNight) -> None:
+    with duckdb.connect(str(first_night.home / PUBLISHED_FILE), read_only=True) as reader:
+        again = first_night.again()
         assert again.outcome.is_success, again.errors
-        assert reader.sql("select count(*) from core.fct_opportunity").fetchone() == (
-            len(tables["core.fct_opportunity"]),
-        )
-    assert story.tables == tables
-    assert again.pulled < before.pulled / 20
+        still_read = reader.execute("from core.fct_opportunity order by all").fetchall()
+    assert still_read == first_night.tables["core.fct_opportunity"], "a reader keeps the file it has open"
+    assert published_tables(first_night.home) == first_night.tables
+    assert again.pulled < first_night.night.pulled / 20
 
 
-def test_a_poisoned_record_is_held_back_and_a_corrected_one_heals(first: tuple[Night, Tables], story: Story) -> None:
-    _, tables = first
-    (corrected,) = [deal for deal in story.server.sandbox.company.dirty if deal.crm == "hubspot"]
-    poisoned = story.won_deal_in_hubspot()
-    corrected_key = next(row for row in status_text(story.home).splitlines() if "deals" in row and "won_has" in row)
-    key = next(word for word in corrected_key.split() if word.isdigit() and len(word) > 6)
-    change_deal(story.server, key, closedate="2026-08-03T12:00:00Z")
-    change_deal(story.server, poisoned, closedate="")
+def test_a_poisoned_record_is_held_back_and_a_corrected_one_heals(first_night: FirstNight) -> None:
+    server, home = first_night.server, first_night.home
+    (dirty,) = [deal for deal in server.sandbox.company.dirty if deal.crm == "hubspot"]
+    corrected = record_id("deals", dirty.key)
+    won = "select opportunity_id from core.fct_opportunity where crm = 'hubspot' and outcome = 'won' order by 1 limit 1"
+    [(poisoned_id,)] = query(home, won)
+    poisoned = str(poisoned_id).removeprefix("hubspot:")
+    before = query(
+        home, f"from core.fct_opportunity select * exclude is_held_back where opportunity_id = '{poisoned_id}'"
+    )
 
-    night = story.night()
+    change_deal(server, corrected, closedate="2026-08-03T12:00:00Z")
+    change_deal(server, poisoned, closedate="")
+    night = first_night.again()
+
     assert night.outcome.is_success, night.errors
-    assert poisoned in night.warnings
-    assert key not in night.warnings
-    with duckdb.connect(str(story.home / "published" / "current" / "attain.duckdb"), read_only=True) as db:
-        held_back = db.execute("select opportunity_id from core.fct_opportunity where is_held_back").fetchall()
-        healed = db.execute(
-            "select closed_on::varchar from core.fct_opportunity where opportunity_id = ?", [f"hubspot:{key}"]
-        ).fetchall()
-    assert held_back == [(f"hubspot:{poisoned}",)], "the poisoned deal stays in the marts as it was before"
-    assert healed == [("2026-08-03",)]
-    assert len(story.tables["core.fct_opportunity"]) == len(tables["core.fct_opportunity"]) + 1
-    assert corrected.is_dirty
+    assert poisoned in night.warnings and corrected not in night.warnings
+    assert poisoned in status_text(home) and corrected not in status_text(home)
+    assert query(home, "select opportunity_id from core.fct_opportunity where is_held_back") == [(poisoned_id,)]
+    after = query(
+        home, f"from core.fct_opportunity select * exclude is_held_back where opportunity_id = '{poisoned_id}'"
+    )
+    assert after == before, "the poisoned deal stays in the marts as it last was good"
+    healed = f"select closed_on::varchar from core.fct_opportunity where opportunity_id = 'hubspot:{corrected}'"
+    assert query(home, healed) == [("2026-08-03",)]
 
 
 def hide_amounts(request: Request) -> Response | None:
-    """Field-level security now keeps the amount from the integration user."""
+    """From now on field-level security keeps the amount from the integration user."""
     if request.url.path.endswith("/crm/v3/properties/deals"):
         visible = ["dealname", "pipeline", "dealstage", "closedate", "createdate", "hubspot_owner_id"]
         return JSONResponse({"results": [{"name": name, "type": "string"} for name in visible]})
     return None
 
 
-def test_a_critical_failure_publishes_nothing_and_leaves_the_files_as_they_were(
-    first: tuple[Night, Tables], story: Story
-) -> None:
-    before = published_bytes(story.home)
-    story.server.sandbox.intercept = hide_amounts
+def refuse_login(request: Request) -> Response | None:
+    """The client secret has been rotated, and nobody told us."""
+    if request.url.path == "/services/oauth2/token":
+        return JSONResponse({"error": "invalid_client", "error_description": "invalid client credentials"}, 400)
+    return None
+
+
+def test_a_critical_failure_publishes_nothing_and_leaves_the_files_as_they_were(first_night: FirstNight) -> None:
+    before = published_bytes(first_night.home)
+    first_night.server.sandbox.intercept = hide_amounts
     try:
-        night = story.night()
+        night = first_night.again()
     finally:
-        story.server.sandbox.intercept = None
+        first_night.server.sandbox.intercept = None
     assert not night.outcome.is_success
     assert "hubspot/deals: Blocked" in night.errors and "amount" in night.errors
-    assert is_blocked(story.home)
-    assert published_bytes(story.home) == before
+    assert is_blocked(first_night.home)
+    assert published_bytes(first_night.home) == before
 
 
-def test_a_crm_that_lets_nobody_in_fails_the_night_by_name(first: tuple[Night, Tables], story: Story) -> None:
-    before = published_bytes(story.home)
-    story.server.sandbox.intercept = lambda request: (
-        JSONResponse({"error": "invalid_client", "error_description": "invalid client credentials"}, status_code=400)
-        if request.url.path == "/services/oauth2/token"
-        else None
-    )
+def test_a_crm_that_lets_nobody_in_fails_the_night_by_name(first_night: FirstNight) -> None:
+    before = published_bytes(first_night.home)
+    first_night.server.sandbox.intercept = refuse_login
     try:
-        night = story.night()
+        night = first_night.again()
     finally:
-        story.server.sandbox.intercept = None
+        first_night.server.sandbox.intercept = None
     assert not night.outcome.is_success
     assert "Salesforce" in night.errors and "SALESFORCE_CLIENT_ID" in night.errors
-    assert published_bytes(story.home) == before
+    assert published_bytes(first_night.home) == before

@@ -212,6 +212,12 @@ def _listening(port: int) -> Iterator[socket.socket]:
         yield listener
 
 
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
 def _url(listener: socket.socket, certfile: Path | None) -> str:
     return f"{'https' if certfile else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
 
