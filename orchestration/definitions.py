@@ -6,7 +6,6 @@ Asset implementations live in the modules named here.
 import os
 
 import dagster as dg
-from dagster_dbt import DbtCliResource
 
 from orchestration import automation
 from orchestration.marts_gate import marts_gate
@@ -14,7 +13,7 @@ from orchestration.publish import published_asset
 from orchestration.raw import gates, raw_assets
 from orchestration.resources import Progress, Silent, run_resource
 from orchestration.settings import STREAMS, Settings, read_settings
-from orchestration.warehouse import marts, prepared_project, warehouse_assets
+from orchestration.warehouse import dbt_cli, marts, prepared_project, warehouse_assets
 
 
 def build_definitions(settings: Settings, progress: Progress | None = None) -> dg.Definitions:
@@ -39,7 +38,7 @@ def build_definitions(settings: Settings, progress: Progress | None = None) -> d
         resources={
             "run": run_resource(settings),
             "progress": progress or Silent(),
-            "dbt": DbtCliResource(project_dir=project),
+            "dbt": dbt_cli(project),
         },
     )
 

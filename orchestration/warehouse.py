@@ -4,6 +4,7 @@ SQL and its tests are in `dbt_project`; this module only runs them and says whic
 """
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,8 +39,13 @@ def prepared_project() -> DbtProject:
     """Open the dbt project, with a manifest at least as new as its files."""
     project = DbtProject(DBT_FOLDER, profiles_dir=DBT_FOLDER)
     if _is_stale(project.manifest_path):
-        project.preparer.prepare(project)
+        dbt_cli(project).cli(["parse", "--quiet"], target_path=project.target_path).wait()
     return project
+
+
+def dbt_cli(project: DbtProject) -> DbtCliResource:
+    """The dbt of this environment, whether or not that is on the PATH."""
+    return DbtCliResource(project_dir=project, dbt_executable=str(Path(sys.executable).with_name("dbt")))
 
 
 def marts(project: DbtProject) -> Sequence[Mart]:

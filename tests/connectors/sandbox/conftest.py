@@ -7,7 +7,6 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from connectors.sandbox.company import Company
-from connectors.sandbox.generate import generate
 from connectors.sandbox.server import Server, running
 
 
@@ -22,11 +21,6 @@ class Down(HTTPAdapter):
         parts = urlsplit(request.url)
         request.url = parts._replace(scheme=self.url.scheme, netloc=self.url.netloc).geturl()
         return super().send(request, *args, **kwargs)
-
-
-@pytest.fixture(scope="session")
-def halden() -> Company:
-    return generate()
 
 
 @pytest.fixture(scope="session")
