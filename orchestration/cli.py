@@ -126,7 +126,7 @@ def _configured() -> Settings:
 def _run(settings: Settings, *, as_of: date | None, full_refresh: bool) -> int:
     from orchestration.console import ConsoleProgress, timing_table
     from orchestration.nightly import run_nightly
-    from orchestration.summary import published_summary
+    from orchestration.summary import published_files, published_summary
 
     progress = ConsoleProgress(out)
     outcome = run_nightly(settings, progress, as_of=as_of, full_refresh=full_refresh)
@@ -136,7 +136,7 @@ def _run(settings: Settings, *, as_of: date | None, full_refresh: bool) -> int:
     for warning in outcome.warnings:
         out.print(f"[yellow]{warning}[/]", highlight=False)
     if outcome.is_success:
-        out.print(f"[green]Published[/] to {settings.home / 'published' / 'current'}", soft_wrap=True)
+        out.print(published_files(settings.home))
         return 0
     for error in outcome.errors:
         err.print(f"[red]{error}[/]", highlight=False)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from threading import Lock
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -64,6 +65,7 @@ class ConsoleProgress:
 def timing_table(progress: ConsoleProgress) -> Table:
     """Show how long each stage took, what was pulled, and how much memory the run needed."""
     table = Table("stage", "seconds", "", title="This run", title_justify="left", title_style="bold")
+    table.box = box.SIMPLE_HEAD
     pulled = ", ".join(f"{crm} {rows:,}" for crm, rows in sorted(progress.pulled.items()))
     for stage, seconds in progress.seconds().items():
         table.add_row(stage, f"{seconds:.1f}", f"rows: {pulled or 'none'}" if stage == "pull" else "")

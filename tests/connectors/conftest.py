@@ -1,0 +1,63 @@
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from crms import Org
+
+from connectors import session
+from connectors.sandbox.company import Company
+from connectors.sandbox.generate import generate
+from connectors.sandbox.server import Sandbox, Server, running
+
+
+@pytest.fixture(scope="session")
+def halden() -> Company:
+    return generate()
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry at once, unless the CRM itself asks for a pause."""
+    monkeypatch.setattr(session, "BACKOFF_SECONDS", 0)
+
+
+@pytest.fixture(scope="session")
+def address(halden: Company) -> Iterator[Server]:
+    """One server for all tests, since starting and stopping it takes longer than most of them."""
+    with running(halden) as server:
+        yield server
+
+
+@contextmanager
+def served(crm: str, halden: Company, address: Server, home: Path) -> Iterator[Org]:
+    """Serve a CRM of the test's own, at the common address."""
+    sandbox = Sandbox(halden, [crm])
+    address.sandbox.intercept = lambda request: sandbox  # an application is as good as a response
+    with closing(sandbox.store):
+        yield Org(crm, Server(sandbox, address.url), home)
+
+
+@pytest.fixture(params=["salesforce", "hubspot", "dynamics"])
+def org(request: pytest.FixtureRequest, halden: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
+    """Each CRM in turn."""
+    with served(request.param, halden, address, tmp_path) as org:
+        yield org
+
+
+@pytest.fixture
+def salesforce(halden: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
+    with served("salesforce", halden, address, tmp_path) as org:
+        yield org
+
+
+@pytest.fixture
+def hubspot(halden: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
+    with served("hubspot", halden, address, tmp_path) as org:
+        yield org
+
+
+@pytest.fixture
+def dynamics(halden: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
+    with served("dynamics", halden, address, tmp_path) as org:
+        yield org

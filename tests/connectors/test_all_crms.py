@@ -1,0 +1,374 @@
+"""What every connector owes, whichever CRM it reads: pulled from the sandbox over HTTP, compared with its store."""
+
+import gc
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import trustme
+from crms import HangUp, Org, error_page
+from starlette.responses import JSONResponse, Response
+
+from connectors import dynamics, hubspot, salesforce
+from connectors.errors import ApiFailed, AuthenticationFailed, ConnectorError, Refused
+from connectors.sandbox.company import Company
+from connectors.sandbox.server import running
+from orchestration.settings import STREAMS
+
+OVERLAPS = {"salesforce": salesforce.OVERLAP, "hubspot": hubspot.OVERLAP, "dynamics": timedelta(0)}
+HARD_TEXTS = (
+    "NA",
+    "None",
+    "null",
+    'two\nlines, a "quote", a comma; a tab\t and a CR\r\nLF',
+    "Zoë 🤖 株式会社",
+    "'; drop table deals; --",
+    "é" * 200_000,
+)
+
+
+def test_a_full_read_lands_what_the_crm_has(org: Org) -> None:
+    for stream in STREAMS[org.crm]:
+        pulled = org.pull(stream.name)
+        truth = org.truth(stream.name)
+        assert org.landed(stream.name) == truth, stream.name
+        assert pulled.source_count in (len(truth), None) and not pulled.missing_fields and not pulled.unavailable
+
+
+def test_values_land_exactly(org: Org) -> None:
+    words = org.words
+    names = dict(zip(org.add(len(HARD_TEXTS)), HARD_TEXTS, strict=True))
+    for key, name in names.items():
+        org.change(key, **{words.name: name})
+    amounts = [Decimal(text) for text in ("12345678901234.56", "0.1", "-0.01", "350000000", "0")]
+    keys = org.add(len(amounts))
+    for key, amount in zip(keys, amounts, strict=True):
+        org.change(key, **{words.amount: amount})
+
+    org.pull(words.deals)
+    landed = org.landed(words.deals)
+    assert {key: landed[key][words.name] for key in names} == names
+    assert [landed[key][words.amount] for key in keys] == amounts
+    texts = [str(org.latest(words.deals)[key][words.amount]) for key in keys]
+    assert not any("E" in text for text in texts), texts
+
+
+def test_when_nothing_changed_only_the_overlap_is_read_again(org: Org) -> None:
+    words = org.words
+    org.add(3)
+    org.pull(words.deals)
+    modified = [row[words.modified] for row in org.truth(words.deals).values()]
+    expected = [at for at in modified if at >= max(modified) - OVERLAPS[org.crm]]
+    assert org.pull(words.deals).rows == (0 if org.crm == "dynamics" else len(expected))
+    assert org.landed(words.deals) == org.truth(words.deals)
+
+
+def test_a_change_is_one_live_version_however_often_it_is_read(org: Org) -> None:
+    words = org.words
+    org.pull(words.deals)
+    changed = org.keys(words.deal, 10)
+    for key in changed:
+        org.change(key, **{words.name: "changed", words.amount: Decimal("0.1")})
+    org.pull(words.deals)
+    org.pull(words.deals)
+    landed = org.landed(words.deals)
+    assert landed == org.truth(words.deals)
+    assert {key for key, row in landed.items() if row[words.name] == "changed"} == set(changed)
+    versions = [version for version in org.versions(words.deals) if version["_key"] == changed[0]]
+    assert len({version["_version"] for version in versions}) == 2
+
+
+def test_what_is_deleted_is_marked_and_what_is_restored_lives(org: Org) -> None:
+    words = org.words
+    org.pull(words.deals)
+    key = org.keys(words.deal, 1)[0]
+    org.delete(key)
+    org.pull(words.deals)
+    assert org.latest(words.deals)[key]["_deleted"] == "true"
+    assert org.landed(words.deals) == org.truth(words.deals)
+
+    org.restore(key)
+    org.pull(words.deals)
+    assert key in org.landed(words.deals)
+    assert org.landed(words.deals) == org.truth(words.deals)
+
+
+def test_of_two_merged_records_one_lives(org: Org) -> None:
+    words = org.words
+    for stream in (words.accounts, words.deals):
+        org.pull(stream)
+    winner, loser = org.keys(words.account, 2)
+    org.merge(winner, loser)
+    org.pull(words.accounts)
+    assert org.latest(words.accounts)[loser]["_deleted"] == "true"
+    assert winner in org.landed(words.accounts)
+    assert org.landed(words.accounts) == org.truth(words.accounts)
+
+    org.pull(words.accounts, full_refresh=True)
+    assert org.landed(words.accounts) == org.truth(words.accounts)
+
+
+def test_a_row_that_shows_up_late_is_caught(org: Org) -> None:
+    words = org.words
+    org.add(1)
+    org.pull(words.deals)
+    late = org.add(1, stamp=org.newest(words.deal) - timedelta(minutes=9))
+    org.pull(words.deals)
+    assert set(late) < set(org.landed(words.deals))
+
+
+def test_many_rows_of_one_moment_land_once_each(org: Org) -> None:
+    words = org.words
+    org.pull(words.deals)
+    org.add(2_500)
+    pulled = org.pull(words.deals)
+    assert org.landed(words.deals) == org.truth(words.deals)
+    assert 2_500 <= pulled.rows < 2_810 and pulled.source_count in (len(org.truth(words.deals)), None)
+    added = [version["_key"] for version in org.versions(words.deals)]
+    assert len(added) == len(set(added)) + len(added) - len(org.landed(words.deals))
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So small that Halden's 300 deals take several commits."""
+    monkeypatch.setattr(salesforce, "SLICE_ROWS", 60)
+    monkeypatch.setattr(hubspot, "LIST_PAGE", 30)
+    monkeypatch.setattr(hubspot, "PAGES_PER_COMMIT", 2)
+    monkeypatch.setattr(dynamics, "PAGE_ROWS", 30)
+    monkeypatch.setattr(dynamics, "PAGES_PER_COMMIT", 2)
+
+
+@pytest.mark.parametrize("trouble", [lambda: error_page(500), HangUp])
+def test_a_broken_full_read_keeps_what_was_committed_and_goes_on(
+    org: Org, small_pages: None, trouble: Callable[[], Response]
+) -> None:
+    words = org.words
+    org.answer(words.pages, trouble, after=4, times=100)
+    with pytest.raises(ApiFailed):
+        org.pull(words.deals)
+    kept = set(org.latest(words.deals))
+    assert 0 < len(kept) < 300
+
+    org.behave()
+    gone = sorted(kept)[0]
+    org.delete(gone)
+    pulled = org.pull(words.deals)
+    assert pulled.rows < 300
+    org.pull(words.deals)
+    assert org.landed(words.deals) == org.truth(words.deals)
+
+
+def test_a_broken_incremental_read_leaves_nothing_behind(org: Org) -> None:
+    words = org.words
+    org.pull(words.deals)
+    org.add(5)
+    before = org.landed(words.deals)
+    org.answer(words.pages, lambda: error_page(503), times=100)
+    with pytest.raises(ApiFailed):
+        org.pull(words.deals)
+    assert org.landed(words.deals) == before
+    org.behave()
+    org.pull(words.deals)
+    assert org.landed(words.deals) == org.truth(words.deals)
+
+
+SECRETS = {
+    "salesforce": ("SALESFORCE_CLIENT_SECRET", "SALESFORCE_CLIENT_ID"),
+    "hubspot": ("HUBSPOT_ACCESS_TOKEN",),
+    "dynamics": ("DYNAMICS_CLIENT_SECRET", "DYNAMICS_CLIENT_ID", "DYNAMICS_TENANT_ID"),
+}
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_wrong_credentials_are_named(org: Org, number: int) -> None:
+    if number >= len(SECRETS[org.crm]):
+        pytest.skip("this CRM has fewer credentials")
+    name = SECRETS[org.crm][number]
+    org.changes = {name: "surely-wrong"}
+    with pytest.raises(AuthenticationFailed, match=name) as caught:
+        org.pull(org.words.deals)
+    if "SECRET" in name or "TOKEN" in name:
+        assert "surely-wrong" not in str(caught.value)
+
+
+REFUSALS = {
+    "salesforce": (
+        r"/sobjects/Opportunity/describe",
+        404,
+        [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}],
+    ),
+    "hubspot": (
+        r"/properties/deals",
+        403,
+        {
+            "status": "error",
+            "message": "This app hasn't been granted all required scopes",
+            "category": "MISSING_SCOPES",
+        },
+    ),
+    "dynamics": (
+        r"/v9.2/opportunities\?",
+        403,
+        {"error": {"code": "0x80040220", "message": "Principal user is missing prvReadOpportunity privilege"}},
+    ),
+}
+
+
+def test_a_refused_object_is_fatal_unless_it_is_optional(org: Org) -> None:
+    pattern, status, body = REFUSALS[org.crm]
+    org.answer(pattern, lambda: JSONResponse(body, status_code=status), times=100)
+    with pytest.raises(Refused, match=org.stream(org.words.deals).object):
+        org.pull(org.words.deals)
+
+    optional = replace(org.stream(org.words.deals), optional=True)
+    assert org.pull(optional).unavailable
+    assert org.landed(org.words.deals) == {}
+    org.behave()
+    org.pull(optional)
+    assert org.landed(org.words.deals) == org.truth(org.words.deals)
+
+
+def test_a_refusal_between_does_not_make_the_resumed_read_forget(org: Org, small_pages: None) -> None:
+    words, (pattern, status, body) = org.words, REFUSALS[org.crm]
+    optional = replace(org.stream(words.deals), optional=True)
+    org.answer(words.pages, lambda: error_page(500), after=4, times=100)
+    with pytest.raises(ApiFailed):
+        org.pull(optional)
+    org.connect()
+    org.answer(pattern, lambda: JSONResponse(body, status_code=status), times=100)
+    assert org.pull(optional).unavailable
+    org.behave()
+    org.pull(optional)
+    assert org.landed(words.deals) == org.truth(words.deals)
+
+
+def test_a_hidden_field_is_reported_and_not_asked_for(org: Org) -> None:
+    words = org.words
+    names = [name for name in org.server.store.tables[f"{org.crm}.{words.deal}"].columns if name != words.amount]
+    listings = {
+        "salesforce": ("/describe", {"fields": [{"name": name} for name in names]}),
+        "hubspot": ("/properties/", {"results": [{"name": name} for name in names]}),
+        "dynamics": ("/Attributes", {"value": [{"LogicalName": n.strip("_").removesuffix("_value")} for n in names]}),
+    }
+    pattern, listing = listings[org.crm]
+    org.answer(pattern, lambda: JSONResponse(listing), times=100)
+    assert org.pull(words.deals).missing_fields == (words.amount,)
+    asked = [url for url in org.urls if words.name in url]
+    assert asked and not any(f"{words.amount}," in url or f"{words.amount}&" in url for url in asked)
+    expected = {key: {**row, words.amount: None} for key, row in org.truth(words.deals).items()}
+    assert org.landed(words.deals) == expected
+
+    org.behave()
+    org.connect()
+    org.pull(words.deals, full_refresh=True)
+    assert org.landed(words.deals) == org.truth(words.deals)
+
+
+def too_many(retry_after: str | None) -> Response:
+    return JSONResponse({}, status_code=429, headers={"Retry-After": retry_after} if retry_after else {})
+
+
+@pytest.mark.parametrize("retry_after", [None, "1"])
+def test_too_many_requests_are_obeyed_without_loss(org: Org, retry_after: str | None) -> None:
+    words = org.words
+    org.connect()
+    org.answer(r"", lambda: too_many(retry_after), times=1)
+    started = datetime.now(UTC)
+    org.pull(words.deals)
+    assert datetime.now(UTC) - started >= timedelta(seconds=int(retry_after or 0))
+    assert org.landed(words.deals) == org.truth(words.deals)
+
+    org.add(3)
+    org.answer(words.pages, lambda: too_many(retry_after), times=1)
+    org.pull(words.deals)
+    assert org.landed(words.deals) == org.truth(words.deals)
+
+
+@pytest.mark.parametrize("status", [200, 400, 500, 502, 503])
+def test_an_error_page_is_a_clear_failure(org: Org, status: int) -> None:
+    org.answer(org.words.pages, lambda: error_page(status), times=100)
+    with pytest.raises(ApiFailed, match=org.stream(org.words.deals).object):
+        org.pull(org.words.deals)
+
+
+def test_the_token_is_in_no_message(org: Org) -> None:
+    words, failures = org.words, []
+    for status in (400, 401, 403, 404, 500):
+        org.connect()
+        org.answer(words.pages, lambda status=status: JSONResponse({"no": "thing"}, status_code=status), times=100)
+        with pytest.raises(ConnectorError) as caught:
+            org.pull(words.deals)
+        failures.append(f"{caught.value} {caught.value!r}")
+    tokens = {
+        *org.vendor.tokens,
+        *(org.environment[name] for names in SECRETS.values() for name in names[:1] if name in org.environment),
+    }
+    assert tokens and not [text for text in failures for token in tokens if token in text]
+
+
+LOOPS = {
+    "salesforce": {
+        "totalSize": 4000,
+        "done": False,
+        "nextRecordsUrl": "/services/data/v64.0/query/01g000000000000AAA-2000",
+        "records": [],
+    },
+    "hubspot": {"results": [], "total": 4, "paging": {"next": {"after": "200"}}},
+    "dynamics": {"value": [], "@odata.nextLink": "LINK"},
+}
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_repeated_page_stops_the_read(org: Org, is_first: bool) -> None:
+    words = org.words
+    if not is_first:
+        org.pull(words.deals)
+    link = f"{org.server.url}/api/data/v9.2/opportunities?$select=name&$skiptoken=1"
+    page = json.loads(json.dumps(LOOPS[org.crm]).replace("LINK", link))
+    org.answer(words.pages, lambda: JSONResponse(page), times=1_000)
+    with pytest.raises(ApiFailed, match="repeats the same page"):
+        org.pull(words.deals)
+    assert len(org.urls) < 20
+
+
+def test_two_crms_are_pulled_at_once(halden: Company, tmp_path: Path) -> None:
+    with running(halden) as server:
+        orgs = [Org(crm, server, tmp_path) for crm in STREAMS]
+        threads = [threading.Thread(target=org.pull, args=(org.words.deals,)) for org in orgs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for org in orgs:
+            assert org.landed(org.words.deals) == org.truth(org.words.deals)
+
+
+def test_https_with_a_private_authority(halden: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, other = trustme.CA(), trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    other.cert_pem.write_to_path(str(tmp_path / "other.pem"))
+    with running(halden, certfile=tmp_path / "server.pem") as server:
+        assert server.url.startswith("https://")
+        for crm in STREAMS:
+            org = Org(crm, server, tmp_path, {"ATTAIN_CA_BUNDLE": str(tmp_path / "ca.pem")})
+            org.pull(org.words.deals)
+            assert org.landed(org.words.deals) == org.truth(org.words.deals)
+
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "other.pem"))
+            org.connect()
+            org.pull(org.words.accounts)
+            assert org.landed(org.words.accounts) == org.truth(org.words.accounts)
+            monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+
+            org.changes = {"ATTAIN_CA_BUNDLE": str(tmp_path / "other.pem")}
+            with pytest.raises(ConnectorError, match="certificate"):
+                org.connect()
+                org.pull(org.words.deals)
+        del org
+        gc.collect()  # closes the clients' connections, for which a TLS server waits in vain once it stops
