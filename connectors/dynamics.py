@@ -52,6 +52,7 @@ STREAMS = (
             boolean="isdisabled",
             timestamp="createdon modifiedon",
         ),
+        optional=True,
     ),
     Stream(
         name="transactioncurrencies",
@@ -64,6 +65,7 @@ STREAMS = (
             timestamp="createdon modifiedon",
         ),
         required=("isocurrencycode",),
+        optional=True,
     ),
     Stream(
         name="accounts",
@@ -129,6 +131,7 @@ STREAMS = (
         object="processstage",
         key="processstageid",
         fields=fields(text="processstageid stagename", decimal="stagecategory"),
+        optional=True,
     ),
     Stream(
         name="products",

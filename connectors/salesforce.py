@@ -36,6 +36,8 @@ from connectors.stream import Checkpoint, Count, Page, Record, State, Stream, fi
 API_VERSION = "64.0"
 REST_ROWS = 2_000
 """Up to here one REST query costs fewer calls than a Bulk job."""
+BULK_ROWS = 50_000
+"""Rows of one bulk result page, which is fetched to disk as one piece."""
 SLICE_ROWS = 250_000
 """A larger window is cut in two, so that a killed backfill loses at most one slice."""
 OVERLAP = timedelta(minutes=10)
@@ -186,8 +188,8 @@ class Salesforce:
         """Ask the org how many live records there are, and how many records changed `since`."""
         everything, changed = Window(None, None, 0), Window(since, None, 0)
         return Count(
-            rows=self._count(self._soql("count()", stream, everything), stream, include_deleted=False),
-            slack=self._count(self._soql("count()", stream, changed), stream, include_deleted=True),
+            rows=self._count(self._soql("COUNT()", stream, everything), stream, include_deleted=False),
+            slack=self._count(self._soql("COUNT()", stream, changed), stream, include_deleted=True),
         )
 
     def server_time(self) -> datetime:
@@ -222,7 +224,7 @@ class Salesforce:
         pending = [Window(start, None, 0)]
         while pending:
             window = pending.pop()
-            rows = self._count(self._soql("count()", stream, window), stream, include_deleted=True)
+            rows = self._count(self._soql("COUNT()", stream, window), stream, include_deleted=True)
             middle = window.middle(now)
             if rows <= SLICE_ROWS or middle is None:
                 yield Window(window.start, window.end, rows)
@@ -242,8 +244,8 @@ class Salesforce:
             for operator, instant in ((">=", window.start), ("<", window.end))
             if instant
         ]
-        where = f" where {' and '.join(bounds)}" if bounds else ""
-        return f"select {what} from {stream.object}{where}"
+        where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
+        return f"SELECT {what} FROM {stream.object}{where}"
 
     def _count(self, soql: str, stream: Stream, *, include_deleted: bool) -> int:
         with _named_errors(stream):
@@ -298,7 +300,7 @@ class Salesforce:
 
     def _download(self, path: str, locator: str, body: IO[bytes]) -> Mapping[str, str]:
         """Fetch one result page to disk, as often as it takes to get it whole; a locator can be asked for again."""
-        params = {"maxRecords": "50000"} | ({"locator": locator} if locator else {})
+        params = {"maxRecords": str(BULK_ROWS)} | ({"locator": locator} if locator else {})
         for attempt in range(5):
             body.seek(0)
             body.truncate()

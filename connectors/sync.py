@@ -48,8 +48,8 @@ def pull(
             manifest, more = _pull_once(source, landing, run_id, False, on_rows)
             rows += more
     except Refused as error:
-        if not stream.optional:
-            raise
+        if not stream.optional or landing.live_rows():
+            raise  # what was there before and is now refused would go stale in silence
         manifest, rows = _note_unavailable(landing, run_id, str(error)), 0
     return Pulled(
         crm=source.crm,

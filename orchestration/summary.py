@@ -24,7 +24,7 @@ HEADLINE = """
         lost_count as "lost",
         win_rate as "win rate",
         average_deal_size as "avg deal",
-        average_sales_cycle_days as "days to win",
+        average_sales_cycle_days as "days",
         pipeline_count as "open"
     from kpi.kpi_total
     where grain in ('company', 'region')

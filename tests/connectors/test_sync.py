@@ -111,3 +111,9 @@ def test_an_optional_stream_that_is_refused_is_reported_not_fatal(tmp_path: Path
 def test_any_other_stream_that_is_refused_is_fatal(tmp_path: Path) -> None:
     with pytest.raises(Refused):
         pull(ClosedSource({}), DEALS, home=tmp_path, run_id="run-1")
+
+
+def test_an_optional_stream_that_was_there_before_may_not_vanish_in_silence(tmp_path: Path) -> None:
+    pull(ListSource({"a": ""}), OPTIONAL, home=tmp_path, run_id="run-1")
+    with pytest.raises(Refused):
+        pull(ClosedSource({}), OPTIONAL, home=tmp_path, run_id="run-2")

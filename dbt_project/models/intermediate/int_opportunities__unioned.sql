@@ -127,7 +127,8 @@ from_dynamics as (
             when 2 then 'lost'
             else 'open'
         end as outcome,
-        dynamics_currencies.currency_code,
+        -- A currency that cannot be read is no reason to take the amount for ours: its id will lack a rate, loudly.
+        coalesce(dynamics_currencies.currency_code, dynamics_opportunities.currency_id) as currency_code,
         case
             when dynamics_opportunities.state_code = 1 then dynamics_opportunities.actual_amount
             else coalesce(dynamics_opportunities.estimated_amount, dynamics_opportunities.actual_amount)

@@ -41,8 +41,11 @@ with_team as (
         people.*,
         managers.rep_name as manager_name,
         reports.manager_id is not null as is_manager,
-        -- A manager belongs to the team they lead.
-        case when reports.manager_id is not null then people.rep_id else people.manager_id end as team_id,
+        -- A manager belongs to the team they lead, others to their manager's; without one, the CRM's own team it is.
+        case
+            when reports.manager_id is not null then people.rep_id
+            else coalesce(people.manager_id, people.crm_team_name)
+        end as team_id,
     from people
     left join people as managers on managers.rep_id = people.manager_id
     left join (select distinct manager_id from people) as reports on reports.manager_id = people.rep_id
@@ -58,9 +61,9 @@ final as (
         with_team.manager_name,
         case
             when with_team.team_id is null then 'Unassigned'
-            else coalesce(teams.team_name, leads.rep_name)
+            else coalesce(teams.team_name, leads.rep_name, with_team.team_id)
         end as team_name,
-        coalesce(with_team.region, teams.region, 'Unassigned') as region,
+        coalesce(teams.region, with_team.region, 'Unassigned') as region,
         with_team.crms,
         with_team.is_manager,
         with_team.is_active,
