@@ -138,7 +138,7 @@ class Org:
             nonlocal matched
             url = f"{request.method} {request.url}"
             self.urls.append(url)
-            if not re.search(pattern, url):
+            if not re.search(pattern, url, re.IGNORECASE):
                 return None
             matched += 1
             return response() if after < matched <= after + times else None

@@ -1,0 +1,85 @@
+"""The asset graph: its keys, its checks, its schedule; frozen, so that a change is seen and meant."""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orchestration.definitions import build_definitions
+from orchestration.resources import Run
+from orchestration.settings import STREAMS, read_settings
+from orchestration.warehouse import Mart, dbt_arguments, dbt_vars
+
+PUBLISHED = [
+    "core.dim_account",
+    "core.dim_date",
+    "core.dim_product",
+    "core.dim_rep",
+    "core.fct_lead",
+    "core.fct_opportunity",
+    "forecast.forecast_quarter",
+    "kpi.kpi_month",
+    "kpi.kpi_total",
+    "payout.payout_exclusion",
+    "payout.payout_ledger",
+    "payout.payout_statement",
+]
+
+
+def definitions(tmp_path: Path, **environment: str) -> dg.Definitions:
+    return build_definitions(read_settings({"ATTAIN_HOME": str(tmp_path), **environment}))
+
+
+@pytest.fixture
+def everything(tmp_path: Path) -> dg.Definitions:
+    return definitions(tmp_path)
+
+
+def test_every_stream_is_an_asset_in_its_crms_group_with_a_blocking_gate(everything: dg.Definitions) -> None:
+    graph = everything.resolve_asset_graph()
+    for crm, streams in STREAMS.items():
+        for stream in streams:
+            node = graph.get(dg.AssetKey([crm, stream.name]))
+            assert node.is_materializable and node.group_name == crm
+            check = graph.get(dg.AssetCheckKey(node.key, "gate"))
+            assert check.blocking
+            assert dg.AssetKey(["staging", f"stg_{crm}__{stream.name}"]) in node.child_keys
+
+
+def test_what_is_published_is_what_the_exposures_name(everything: dg.Definitions) -> None:
+    graph = everything.resolve_asset_graph()
+    parents = graph.get(dg.AssetKey("published")).parent_keys
+    assert sorted(".".join(key.path) for key in parents) == PUBLISHED
+    assert graph.get(dg.AssetCheckKey(Mart("core", "fct_opportunity").asset_key, "gate")).blocking
+
+
+def test_with_one_crm_configured_only_that_one_is_pulled(tmp_path: Path) -> None:
+    graph = definitions(tmp_path, HUBSPOT_ACCESS_TOKEN="token").resolve_asset_graph()
+    pulled = {key.path[0] for key in graph.materializable_asset_keys if key.path[0] in STREAMS}
+    assert pulled == {"hubspot"}
+
+
+def test_the_night_is_due_in_business_time_and_runs_as_of_the_day_it_was_due(tmp_path: Path) -> None:
+    defs = definitions(tmp_path, ATTAIN_TIMEZONE="Pacific/Auckland", ATTAIN_SCHEDULE="30 3 * * *")
+    schedule = defs.resolve_schedule_def("nightly_schedule")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 3 * * *", "Pacific/Auckland")
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_models_get_the_date_and_never_ask_a_clock(tmp_path: Path) -> None:
+    from datetime import date
+
+    settings = read_settings({"ATTAIN_TIMEZONE": "Europe/Berlin", "ATTAIN_CURRENCY": "EUR"})
+    variables = dbt_vars(Run(tmp_path, "run", date(2026, 8, 14)), settings)
+    arguments = dbt_arguments(variables)
+    assert json.loads(arguments[-1]) == {
+        "as_of_date": "2026-08-14",
+        "business_timezone": "Europe/Berlin",
+        "company_currency": "EUR",
+    }
+    models = Path(__file__).parent.parent.parent / "dbt_project" / "models"
+    clocks = [
+        path.name for path in models.rglob("*.sql") if "current_" in path.read_text().replace("current_records", "")
+    ]
+    assert not clocks
