@@ -250,14 +250,14 @@ class Dynamics:
 
     def _dated(self, stream: Stream, state: State) -> Iterator[Page | Checkpoint]:
         """Read by the cursor, which shows no deletes; a table without one is read whole, which does."""
-        now = self.server_time()
-        since = datetime.fromisoformat(state["watermark"]) if stream.cursor and "watermark" in state else None
+        now, cursor = self.server_time(), self._cursor(stream)
+        since = datetime.fromisoformat(state["watermark"]) if cursor and "watermark" in state else None
         newest = since or FOUNDED
         link: str | None = self._query(stream, modified_since=since - OVERLAP if since else None)
         while link:
             answer = self._get(stream, link)
-            if stream.cursor:
-                stamps = (datetime.fromisoformat(row[stream.cursor]) for row in answer["value"])
+            if cursor:
+                stamps = (datetime.fromisoformat(row[cursor]) for row in answer["value"])
                 newest = max([newest, *stamps])
             yield Page([self._record(stream, row) for row in answer["value"]])
             previous, link = link, answer.get("@odata.nextLink")
@@ -300,6 +300,9 @@ class Dynamics:
         path = f"EntityDefinitions(LogicalName='{stream.object}')/Attributes?$select=LogicalName"
         names = [row["LogicalName"] for row in self._get(stream, self._api + path)["value"]]
         return frozenset(names) | {f"_{name}_value" for name in names}  # a lookup is selected by its value
+
+    def _cursor(self, stream: Stream) -> str | None:
+        return stream.cursor if stream.cursor in self._readable(stream) else None
 
     def _readable(self, stream: Stream) -> list[str]:
         return [name for name in stream.fields if name in self._column_names(stream)]

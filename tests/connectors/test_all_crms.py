@@ -233,7 +233,7 @@ def test_a_refused_object_is_fatal_unless_it_is_optional(org: Org) -> None:
     assert org.landed(org.words.deals) == org.truth(org.words.deals)
 
 
-def test_a_refusal_between_does_not_make_the_resumed_read_forget(org: Org, small_pages: None) -> None:
+def test_an_optional_object_that_is_refused_later_is_fatal(org: Org, small_pages: None) -> None:
     words, (pattern, status, body) = org.words, REFUSALS[org.crm]
     optional = replace(org.stream(words.deals), optional=True)
     org.answer(words.pages, lambda: error_page(500), after=4, times=100)
@@ -241,7 +241,8 @@ def test_a_refusal_between_does_not_make_the_resumed_read_forget(org: Org, small
         org.pull(optional)
     org.connect()
     org.answer(pattern, lambda: JSONResponse(body, status_code=status), times=100)
-    assert org.pull(optional).unavailable
+    with pytest.raises(Refused):
+        org.pull(optional)
     org.behave()
     org.pull(optional)
     assert org.landed(words.deals) == org.truth(words.deals)

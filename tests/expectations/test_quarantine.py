@@ -43,7 +43,7 @@ def test_a_bad_record_is_held_back_alone_with_all_that_a_steward_needs(landing: 
     assert list(row) == quarantine.COLUMNS
     assert (row["crm"], row["stream"], row["key"], row["state"]) == ("salesforce", "opportunities", "o1", "open")
     assert (row["rule"], row["dimension"]) == ("won_has_close_date", "completeness")
-    assert row["reason"] == "the opportunity is won and has no close date"
+    assert row["reason"] == "the deal is won and has no close date"
     assert '"Amount":"48000"' in row["payload"]
     assert '"CloseDate":null' in row["payload"]
     (held,) = quarantine.open_quarantine(landing.home)
