@@ -1,5 +1,5 @@
 # Everything runs inside .venv, which the first target builds from the hash-pinned lock file.
-PYTHON ?= python3.11
+PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 READY := .venv/.ready
 

@@ -39,7 +39,7 @@ def main() -> None:
     try:
         app()
     except ConnectorError as error:
-        err.print(f"[red]{error}[/]", highlight=False)
+        err.print(str(error), style="red", markup=False, highlight=False)
         raise SystemExit(MISUSED) from None
 
 
@@ -134,12 +134,12 @@ def _run(settings: Settings, *, as_of: date | None, full_refresh: bool) -> int:
         out.print(published_summary(settings.home))
     out.print(timing_table(progress))
     for warning in outcome.warnings:
-        out.print(f"[yellow]{warning}[/]", highlight=False)
+        out.print(warning, style="yellow", markup=False, highlight=False)
     if outcome.is_success:
         out.print(published_files(settings.home))
         return 0
     for error in outcome.errors:
-        err.print(f"[red]{error}[/]", highlight=False)
+        err.print(error, style="red", markup=False, highlight=False)
     err.print(f"Nothing was published; the marts stay as they were. Details: {outcome.log}", soft_wrap=True)
     return FAILED
 

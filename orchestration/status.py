@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from connectors.landing import Manifest, StreamLanding
 from expectations.quarantine import open_quarantine
@@ -35,16 +36,20 @@ def _streams(home: Path, results: dict[tuple[str, str], GateResult]) -> Table:
             if manifest := StreamLanding(home, crm, stream).last_manifest():
                 result = results.get((crm, stream.name))
                 table.add_row(crm, stream.name, manifest.committed_at[:16], *_verdict(manifest, result))
+    if marts := results.get(("warehouse", "marts")):
+        table.add_row("", "marts", marts.checked_at[:16], *_judged(marts))
     return table
 
 
-def _verdict(manifest: Manifest, result: GateResult | None) -> tuple[str, str]:
+def _verdict(manifest: Manifest, result: GateResult | None) -> tuple[str, Text]:
     if manifest.unavailable:
-        return "", f"not available: {manifest.unavailable}"
-    if result is None:
-        return "", "not checked yet"
+        return "", Text(f"not available: {manifest.unavailable}", style="yellow")
+    return _judged(result) if result else ("", Text("not checked yet"))
+
+
+def _judged(result: GateResult) -> tuple[str, Text]:
     colour = "red" if result.blocks else "yellow" if result.quarantined else "green"
-    return f"{result.rows:,}", f"[{colour}]{describe(result)}[/]"
+    return f"{result.rows:,}", Text(describe(result), style=colour)
 
 
 def _quarantine(home: Path) -> RenderableType:
@@ -54,7 +59,8 @@ def _quarantine(home: Path) -> RenderableType:
     table = Table("CRM", "stream", "record", "rule", "what is wrong", "since (UTC)", title=f"Quarantined: {len(held)}")
     table.title_justify = "left"
     for record in held:
-        table.add_row(record.crm, record.stream, record.key, record.rule, record.reason, record.first_seen_at[:16])
+        cells = (record.crm, record.stream, record.key, record.rule, record.reason, record.first_seen_at[:16])
+        table.add_row(*map(Text, cells))  # as text: a key or reason may look like markup
     return table
 
 
