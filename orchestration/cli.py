@@ -14,7 +14,7 @@ import typer
 from dotenv import load_dotenv
 from rich.console import Console
 
-from connectors.errors import ConnectorError
+from connectors.errors import ConfigurationError, ConnectorError
 from orchestration.settings import PROJECT_ROOT, STREAMS, Settings, read_settings
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def serve(
     """Serve the sandbox company, or a folder of CSV exports as one of the CRMs, until Ctrl-C."""
     from connectors.sandbox.folder import read
     from connectors.sandbox.generate import generate
+    from connectors.sandbox.server import is_free
     from connectors.sandbox.server import serve as serve_until_stopped
 
     def tell(server: "Server") -> None:
@@ -101,6 +102,10 @@ def serve(
         for name, value in server.environment().items():
             out.print(f"export {name}={value}", highlight=False, soft_wrap=True)
 
+    if crm not in STREAMS:
+        raise ConfigurationError(f"--as {crm}: the sandbox speaks {', '.join(STREAMS)}.")
+    if not is_free(port):
+        raise ConfigurationError(f"Port {port} is in use by another program; give another one with --port.")
     company = read(folder, crm) if folder else generate(seed=seed)
     serve_until_stopped(company, port=port, on_start=tell)
 
