@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 from msal import ConfidentialClientApplication
+from msal.exceptions import MsalError
 
 from connectors.errors import ApiFailed, AuthenticationFailed, Refused
 from connectors.session import Transport, polite_session
@@ -227,7 +228,10 @@ class Dynamics:
         return {"url": self._api, "columns": self._readable(stream)}
 
     def _tracked(self, stream: Stream, state: State) -> Iterator[Page | Checkpoint]:
-        """Follow links, byte for byte as received; the last page of a round carries the link to the next round."""
+        """Follow links as received; the last page of a round carries the link to the next round.
+
+        Not a byte is changed but the case of escapes: urllib3 writes %2f as %2F, which means the same.
+        """
         is_complete = state.get("is_complete", True)
         link: str | None = state.get("next_link") or state.get("delta_link") or self._query(stream)
         origin, number, is_resumed = self._origin(stream), 0, bool(state)
@@ -339,7 +343,7 @@ class Dynamics:
     def _token(self) -> str:
         try:
             answer = self._entra.acquire_token_for_client([f"{self._credentials.url.rstrip('/')}/.default"])
-        except (requests.RequestException, ValueError) as error:
+        except (requests.RequestException, ValueError, MsalError) as error:
             raise ApiFailed(f"Entra gives no token for Dynamics: {error}") from error
         if "access_token" not in answer:
             raise AuthenticationFailed(
@@ -392,7 +396,7 @@ def _entra(credentials: Credentials) -> ConfidentialClientApplication:
             authority=f"{PUBLIC_AUTHORITY}/{credentials.tenant_id}",
             http_client=session,
         )
-    except (requests.RequestException, ValueError) as error:
+    except (requests.RequestException, ValueError, MsalError) as error:
         raise AuthenticationFailed(
             f"The Entra tenant of Dynamics cannot be reached at {credentials.authority_url}: {error}. "
             "Check DYNAMICS_TENANT_ID and DYNAMICS_AUTHORITY_URL."

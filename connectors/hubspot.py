@@ -247,7 +247,7 @@ class HubSpot:
         changed = _changed_since(stream, since)
         filters: list[Mapping[str, Any]] = [changed]
         after: str | None = None
-        last_id = ""
+        last_id, seen = "", 0
         while True:
             page = self._search(
                 stream,
@@ -260,15 +260,16 @@ class HubSpot:
                 },
             )
             if results := page["results"]:
-                last_id = results[-1]["id"]
+                last_id, seen = results[-1]["id"], seen + len(results)
                 yield self._records(stream, results)
             previous, after = after, _next(page)
             if not after:
                 return
             _must_advance(stream, previous, after)
-            if int(after) > SEARCH_CAP - SEARCH_PAGE:  # the cursor of a search is an offset
+            offset = int(after) if after.isdigit() else seen  # pages may be short, so the cursor knows better
+            if offset > SEARCH_CAP - SEARCH_PAGE:
                 beyond = {"propertyName": "hs_object_id", "operator": "GT", "value": last_id}
-                filters, after = [changed, beyond], None
+                filters, after, seen = [changed, beyond], None, 0
 
     def _total(self, stream: Stream, filters: Sequence[Mapping[str, Any]]) -> int:
         groups = [{"filters": filters}] if filters else []

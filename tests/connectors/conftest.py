@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,15 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def small(halden: Company) -> Company:
+    """Halden with all its deals, but few of the people and products on them, so that a CRM of it is set up fast."""
+    deals = tuple(
+        replace(deal, lines=deal.lines[: number % 8 == 0]) for number, deal in enumerate(halden.opportunities)
+    )
+    return replace(halden, contacts=halden.contacts[::8], leads=halden.leads[::8], opportunities=deals)
+
+
+@pytest.fixture(scope="session")
 def address(halden: Company) -> Iterator[Server]:
     """One server for all tests, since starting and stopping it takes longer than most of them."""
     with running(halden) as server:
@@ -30,34 +40,34 @@ def address(halden: Company) -> Iterator[Server]:
 
 
 @contextmanager
-def served(crm: str, halden: Company, address: Server, home: Path) -> Iterator[Org]:
+def served(crm: str, small: Company, address: Server, home: Path) -> Iterator[Org]:
     """Serve a CRM of the test's own, at the common address."""
-    sandbox = Sandbox(halden, [crm])
+    sandbox = Sandbox(small, [crm])
     address.sandbox.intercept = lambda request: sandbox  # an application is as good as a response
     with closing(sandbox.store):
         yield Org(crm, Server(sandbox, address.url), home)
 
 
 @pytest.fixture(params=["salesforce", "hubspot", "dynamics"])
-def org(request: pytest.FixtureRequest, halden: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
+def org(request: pytest.FixtureRequest, small: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
     """Each CRM in turn."""
-    with served(request.param, halden, address, tmp_path) as org:
+    with served(request.param, small, address, tmp_path) as org:
         yield org
 
 
 @pytest.fixture
-def salesforce(halden: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
-    with served("salesforce", halden, address, tmp_path) as org:
+def salesforce(small: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
+    with served("salesforce", small, address, tmp_path) as org:
         yield org
 
 
 @pytest.fixture
-def hubspot(halden: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
-    with served("hubspot", halden, address, tmp_path) as org:
+def hubspot(small: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
+    with served("hubspot", small, address, tmp_path) as org:
         yield org
 
 
 @pytest.fixture
-def dynamics(halden: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
-    with served("dynamics", halden, address, tmp_path) as org:
+def dynamics(small: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
+    with served("dynamics", small, address, tmp_path) as org:
         yield org

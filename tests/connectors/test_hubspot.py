@@ -1,8 +1,8 @@
 """HubSpot: the cap on searches, pages that mislead, associations, archives, owners and the errors of its SDK."""
 
 import base64
-from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -200,49 +200,46 @@ def test_what_is_written_while_a_full_list_runs_is_in_the_next_read(
         return Response(status_code=503)
 
     hubspot.answer(LIST, behind_its_back, after=3)
-    started = datetime.now(UTC)
     hubspot.pull("deals")
     hubspot.pull("deals")
     assert hubspot.landed("deals")[first]["dealname"] == "changed"
-    assert hubspot.landed("deals") == hubspot.truth("deals") and started < datetime.now(UTC)
+    assert hubspot.landed("deals") == hubspot.truth("deals")
 
 
-def body(message: str) -> Response:
-    return JSONResponse({"status": "error", "message": message, "category": "X"})
+NAMED: dict[int, type[ConnectorError]] = {
+    400: ApiFailed,
+    401: AuthenticationFailed,
+    403: Refused,
+    404: Refused,
+    409: ApiFailed,
+    414: ApiFailed,
+    423: ApiFailed,
+    429: ApiFailed,
+    500: ApiFailed,
+    502: ApiFailed,
+    503: ApiFailed,
+    504: ApiFailed,
+}
+BODIES = {
+    "so it is": lambda: JSONResponse({"status": "error", "message": "so it is", "category": "X"}),
+    "Bad Gateway": lambda: error_page(200),
+    "": Response,
+}
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (400, ApiFailed),
-        (401, AuthenticationFailed),
-        (403, Refused),
-        (404, Refused),
-        (409, ApiFailed),
-        (414, ApiFailed),
-        (423, ApiFailed),
-        (429, ApiFailed),
-        (500, ApiFailed),
-        (502, ApiFailed),
-        (503, ApiFailed),
-        (504, ApiFailed),
-    ],
-)
-@pytest.mark.parametrize("answer", [lambda: body("so it is"), lambda: error_page(200), lambda: Response()])
-def test_errors_are_named(
-    hubspot: Org, status: int, kind: type[ConnectorError], answer: Callable[[], Response]
-) -> None:
-    def refusal() -> Response:
-        response = answer()
+@pytest.mark.parametrize("text", BODIES)
+def test_errors_are_named(hubspot: Org, text: str) -> None:
+    def refusal(status: int) -> Response:
+        response: Response = BODIES[text]()
         response.status_code = status
         return response
 
-    hubspot.answer("/properties/deals", refusal, times=100)
-    with pytest.raises(ConnectorError) as caught:
-        hubspot.pull("deals")
-    assert type(caught.value) is kind
-    assert ("so it is" in str(caught.value)) == (b"so it is" in answer().body)
-    assert "HUBSPOT_ACCESS_TOKEN" in str(caught.value) if status == 401 else "deals" in str(caught.value)
+    for status, kind in NAMED.items():
+        hubspot.answer("/properties/deals", partial(refusal, status), times=100)
+        with pytest.raises(ConnectorError) as caught:
+            hubspot.pull("deals")
+        assert type(caught.value) is kind and text in str(caught.value)
+        assert ("HUBSPOT_ACCESS_TOKEN" if status == 401 else "deals") in str(caught.value)
 
 
 def test_a_portal_without_leads_goes_without(hubspot: Org) -> None:
