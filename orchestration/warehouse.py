@@ -68,7 +68,9 @@ def warehouse_assets(project: DbtProject, settings: Settings) -> dg.AssetsDefini
     ) -> Iterator[Any]:
         progress.stage("build")
         wait_until_free(run.home / "warehouse.duckdb")
-        yield from dbt.cli(dbt_arguments(dbt_vars(run, settings)), context=context).stream()
+        # One folder for all nights: what dbt parsed last night need not be parsed again, and nothing piles up.
+        target = run.home / "dbt_target"
+        yield from dbt.cli(dbt_arguments(dbt_vars(run, settings)), context=context, target_path=target).stream()
 
     return warehouse
 

@@ -61,6 +61,15 @@ def test_a_folder_that_is_no_export_is_refused_by_name(tmp_path: Path) -> None:
     assert "sales_pipeline.csv" in said or "accounts.csv" in said
 
 
+def test_a_night_that_fails_says_why_and_does_not_exit_with_0(tmp_path: Path) -> None:
+    with running(generate(), ["salesforce"]) as server:
+        environment = {**server.environment(), "SALESFORCE_CLIENT_SECRET": "rotated"}
+        code, said = attain("run", home=tmp_path, environment=environment)
+    assert code == 1
+    assert "SALESFORCE_CLIENT_SECRET" in said and "Nothing was published" in said
+    assert "rotated" not in said and "Traceback" not in said
+
+
 def test_two_runs_at_a_time_are_one_too_many(tmp_path: Path) -> None:
     with running(generate()) as server, FileLock(tmp_path / "run.lock"):
         night = Night(server, tmp_path)
