@@ -12,7 +12,7 @@ from expectations.marts import check_marts
 from orchestration.checks import as_check_result
 from orchestration.publish import PUBLISHED_FILE
 from orchestration.resources import Progress, Run
-from orchestration.warehouse import Mart
+from orchestration.warehouse import WAREHOUSE, Mart
 
 SPINE = Mart("core", "fct_opportunity")
 """The mart that all others are reconciled with; the gate on all of them is shown on it."""
@@ -32,7 +32,7 @@ def marts_gate(marts: Sequence[Mart]) -> dg.AssetChecksDefinition:
         progress.stage("check marts")
         last_published = run.home / PUBLISHED_FILE
         result = check_marts(
-            run.home / "warehouse.duckdb",
+            run.home / WAREHOUSE,
             last_published if last_published.exists() else None,
             run_id=run.run_id,
             as_of=run.as_of,

@@ -19,6 +19,7 @@ import dagster as dg
 from orchestration.console import ConsoleProgress, tools_output_in
 from orchestration.definitions import build_definitions
 from orchestration.settings import PROJECT_ROOT, Settings
+from orchestration.warehouse import BUILD, dbt_findings
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ def run_nightly(
         )
     return Outcome(
         is_success=result.success,
-        errors=_errors(result),
-        warnings=_failed_checks(result, dg.AssetCheckSeverity.WARN),
+        errors=_errors(result, settings.home),
+        warnings=_failed_gates(result, dg.AssetCheckSeverity.WARN) + _found_by_dbt(result, settings.home, "warn"),
         log=log,
     )
 
@@ -81,20 +82,23 @@ def _dagster_home(settings: Settings) -> Path:
     return home
 
 
-def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
+def _errors(result: dg.ExecuteInProcessResult, home: Path) -> list[str]:
     """What stopped the run: gates that block, else steps that failed, else what kept the run from starting."""
-    if blocked := _failed_checks(result, dg.AssetCheckSeverity.ERROR):
+    if blocked := _failed_gates(result, dg.AssetCheckSeverity.ERROR):
         return blocked
-    failures = [event.step_failure_data for event in result.get_step_failure_events()]
-    if failures:
-        return [
-            failure.user_failure_data.description or failure.error_display_string
-            if failure.user_failure_data
-            else _root_message(failure.error)
-            for failure in failures
-        ]
+    errors: list[str] = []
+    for event in result.get_step_failure_events():
+        failure = event.step_failure_data
+        found = _found_by_dbt(result, home, "fail", "error") if event.step_key == BUILD else []
+        told = failure.user_failure_data.description if failure.user_failure_data else None
+        errors += found or [told or _root_message(failure.error)]
     ends = [event for event in result.all_events if event.event_type_value == "PIPELINE_FAILURE"]
-    return [_root_message(event.job_failure_data.error) for event in ends]
+    return errors or [_root_message(event.job_failure_data.error) for event in ends]
+
+
+def _found_by_dbt(result: dg.ExecuteInProcessResult, home: Path, *statuses: str) -> list[str]:
+    has_built = any(event.step_key == BUILD for event in result.all_events)
+    return dbt_findings(home, *statuses) if has_built else []
 
 
 def _root_message(error: Any) -> str:
@@ -104,9 +108,9 @@ def _root_message(error: Any) -> str:
     return str(error.message).strip() if error else "failed without a message"
 
 
-def _failed_checks(result: dg.ExecuteInProcessResult, severity: dg.AssetCheckSeverity) -> list[str]:
+def _failed_gates(result: dg.ExecuteInProcessResult, severity: dg.AssetCheckSeverity) -> list[str]:
     return [
         f"{evaluation.asset_key.to_user_string()}: {evaluation.description or evaluation.check_name}"
         for evaluation in result.get_asset_check_evaluations()
-        if not evaluation.passed and evaluation.severity == severity
+        if evaluation.check_name == "gate" and not evaluation.passed and evaluation.severity == severity
     ]

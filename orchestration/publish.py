@@ -15,7 +15,7 @@ import dagster as dg
 import duckdb
 
 from orchestration.resources import Progress, Run
-from orchestration.warehouse import Mart
+from orchestration.warehouse import WAREHOUSE, Mart
 
 PUBLISHED_FILE = Path("published") / "current" / "attain.duckdb"
 """What BI opens, under the data folder."""
@@ -54,7 +54,7 @@ def publish(home: Path, marts: Sequence[Mart], run: Run) -> Release:
         run_id=run.run_id,
         as_of=run.as_of.isoformat(),
         published_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        marts=_copy(home / "warehouse.duckdb", draft, marts),
+        marts=_copy(home / WAREHOUSE, draft, marts),
     )
     (draft / "manifest.json").write_text(json.dumps(asdict(release), indent=2))
     _make_read_only(draft)

@@ -19,7 +19,12 @@ from orchestration.resources import Progress, Run
 from orchestration.settings import PROJECT_ROOT, Settings
 
 DBT_FOLDER = PROJECT_ROOT / "dbt_project"
+BUILD = "warehouse"
+"""Name of the step that runs dbt."""
+WAREHOUSE, TARGET = "warehouse.duckdb", "dbt_target"
+"""What dbt writes, under the data folder: the DuckDB file, and what it parsed, compiled and found."""
 LOCK_PATIENCE_SECONDS = 300
+SAMPLE_ROWS = 3
 
 
 @dataclass(frozen=True, order=True)
@@ -59,7 +64,7 @@ def marts(project: DbtProject) -> Sequence[Mart]:
 def warehouse_assets(project: DbtProject, settings: Settings) -> dg.AssetsDefinition:
     """Build one asset for each model and seed, and one check for each dbt test."""
 
-    @dbt_assets(manifest=project.manifest_path, project=project, name="warehouse")
+    @dbt_assets(manifest=project.manifest_path, project=project, name=BUILD)
     def warehouse(
         context: dg.AssetExecutionContext,
         run: dg.ResourceParam[Run],
@@ -67,12 +72,37 @@ def warehouse_assets(project: DbtProject, settings: Settings) -> dg.AssetsDefini
         dbt: DbtCliResource,
     ) -> Iterator[Any]:
         progress.stage("build")
-        wait_until_free(run.home / "warehouse.duckdb")
+        wait_until_free(run.home / WAREHOUSE)
         # One folder for all nights: what dbt parsed last night need not be parsed again, and nothing piles up.
-        target = run.home / "dbt_target"
-        yield from dbt.cli(dbt_arguments(dbt_vars(run, settings)), context=context, target_path=target).stream()
+        _results_file(run.home).unlink(missing_ok=True)
+        arguments, target = dbt_arguments(dbt_vars(run, settings)), run.home / TARGET
+        yield from dbt.cli(arguments, context=context, target_path=target).stream()
 
     return warehouse
+
+
+def dbt_findings(home: Path, *statuses: str) -> list[str]:
+    """What the last build's tests found, with the first rows that failed, and which models could not be built."""
+    if not _results_file(home).exists():
+        return []
+    results = json.loads(_results_file(home).read_text())["results"]
+    with duckdb.connect(str(home / WAREHOUSE), read_only=True) as db:
+        return [_finding(db, result) for result in results if result["status"] in statuses]
+
+
+def _finding(db: duckdb.DuckDBPyConnection, result: Mapping[str, Any]) -> str:
+    kind, _, name = result["unique_id"].split(".")[:3]
+    if kind != "test" or result["status"] == "error":
+        return f"dbt {kind} {name}: {result['message']}"
+    failing = db.execute(f"from ({result['compiled_code']}\n) limit {SAMPLE_ROWS}")
+    columns = [column[0] for column in failing.description or ()]
+    rows = (zip(columns, row, strict=True) for row in failing.fetchall())
+    samples = "; ".join(", ".join(f"{column} {value}" for column, value in row) for row in rows)
+    return f"dbt test {name}: {result['failures']} rows, for example {samples}"
+
+
+def _results_file(home: Path) -> Path:
+    return home / TARGET / "run_results.json"
 
 
 def dbt_vars(run: Run, settings: Settings) -> Mapping[str, str]:

@@ -24,10 +24,10 @@ Tables = Mapping[str, list[tuple[object, ...]]]
 class Night:
     """What one run of the nightly job did, in this process."""
 
-    def __init__(self, server: Server, home: Path, as_of: date = AS_OF) -> None:
+    def __init__(self, server: Server, home: Path, **variables: str) -> None:
         self.progress = ConsoleProgress(Console(file=io.StringIO()))
-        settings = read_settings({"ATTAIN_HOME": str(home), **server.environment()})
-        self.outcome = run_nightly(settings, self.progress, as_of=as_of)
+        settings = read_settings({"ATTAIN_HOME": str(home), **server.environment(), **variables})
+        self.outcome = run_nightly(settings, self.progress, as_of=AS_OF)
         self.errors = "\n".join(self.outcome.errors)
         self.warnings = "\n".join(self.outcome.warnings)
 
@@ -45,9 +45,9 @@ class FirstNight:
     night: Night
     tables: Tables
 
-    def again(self) -> Night:
-        """Run another night."""
-        return Night(self.server, self.home)
+    def again(self, **variables: str) -> Night:
+        """Run another night, perhaps with other settings."""
+        return Night(self.server, self.home, **variables)
 
 
 @contextmanager

@@ -31,6 +31,23 @@ def change_deal(server: Server, key: str, **properties: str) -> None:
     ).raise_for_status()
 
 
+def delete_opportunity(server: Server, key: str) -> None:
+    """Delete an opportunity in Salesforce, as an administrator would."""
+    environment = server.environment()
+    login = {
+        "grant_type": "client_credentials",
+        "client_id": environment["SALESFORCE_CLIENT_ID"],
+        "client_secret": environment["SALESFORCE_CLIENT_SECRET"],
+    }
+    url = environment["SALESFORCE_URL"]
+    token = requests.post(f"{url}/services/oauth2/token", data=login, timeout=10).json()["access_token"]
+    requests.delete(
+        f"{url}/services/data/v64.0/sobjects/Opportunity/{key}",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=10,
+    ).raise_for_status()
+
+
 def test_the_first_night_publishes_every_mart_read_only(first_night: FirstNight) -> None:
     current = first_night.home / "published" / "current"
     assert len(first_night.tables) == 12
@@ -59,7 +76,7 @@ def test_a_second_night_publishes_the_same_from_much_less(first_night: FirstNigh
     assert again.pulled < first_night.night.pulled / 20
 
 
-def test_a_poisoned_record_is_held_back_and_a_corrected_one_heals(first_night: FirstNight) -> None:
+def test_a_poisoned_record_is_held_back_a_corrected_one_heals_a_deleted_one_goes(first_night: FirstNight) -> None:
     server, home = first_night.server, first_night.home
     (dirty,) = [deal for deal in server.sandbox.company.dirty if deal.crm == "hubspot"]
     corrected = record_id("deals", dirty.key)
@@ -70,8 +87,11 @@ def test_a_poisoned_record_is_held_back_and_a_corrected_one_heals(first_night: F
         home, f"from core.fct_opportunity select * exclude is_held_back where opportunity_id = '{poisoned_id}'"
     )
 
+    [(deleted_id,)] = query(home, "select min(opportunity_id) from core.fct_opportunity where crm = 'salesforce'")
+
     change_deal(server, corrected, closedate="2026-08-03T12:00:00Z")
     change_deal(server, poisoned, closedate="")
+    delete_opportunity(server, str(deleted_id).removeprefix("salesforce:"))
     night = first_night.again()
 
     assert night.outcome.is_success, night.errors
@@ -84,6 +104,7 @@ def test_a_poisoned_record_is_held_back_and_a_corrected_one_heals(first_night: F
     assert after == before, "the poisoned deal stays in the marts as it last was good"
     healed = f"select closed_on::varchar from core.fct_opportunity where opportunity_id = 'hubspot:{corrected}'"
     assert query(home, healed) == [("2026-08-03",)]
+    assert query(home, f"select count(*) from core.fct_opportunity where opportunity_id = '{deleted_id}'") == [(0,)]
 
 
 def hide_amounts(request: Request) -> Response | None:
@@ -123,4 +144,12 @@ def test_a_crm_that_lets_nobody_in_fails_the_night_by_name(first_night: FirstNig
         first_night.server.sandbox.intercept = None
     assert not night.outcome.is_success
     assert "Salesforce" in night.errors and "SALESFORCE_CLIENT_ID" in night.errors
+    assert published_bytes(first_night.home) == before
+
+
+def test_a_failed_dbt_test_is_told_with_the_rows_that_failed(first_night: FirstNight) -> None:
+    before = published_bytes(first_night.home)
+    night = first_night.again(ATTAIN_CURRENCY="EUR")
+    assert not night.outcome.is_success
+    assert "plans" in night.errors and "2 rows, for example plan_id field-2025" in night.errors
     assert published_bytes(first_night.home) == before
