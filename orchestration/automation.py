@@ -3,6 +3,8 @@
 What the job does is the assets' own business.
 """
 
+from zoneinfo import ZoneInfo
+
 import dagster as dg
 import requests
 
@@ -26,7 +28,7 @@ def nightly_schedule(settings: Settings) -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def nightly_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        due = context.scheduled_execution_time.date().isoformat()
+        due = context.scheduled_execution_time.astimezone(ZoneInfo(settings.timezone)).date().isoformat()
         return dg.RunRequest(run_key=due, run_config={"resources": {"run": {"config": {"as_of": due}}}})
 
     return nightly_schedule

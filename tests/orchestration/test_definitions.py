@@ -1,6 +1,7 @@
 """The asset graph: its keys, its checks, its schedule; frozen, so that a change is seen and meant."""
 
 import json
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -66,10 +67,13 @@ def test_the_night_is_due_in_business_time_and_runs_as_of_the_day_it_was_due(tmp
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 3 * * *", "Pacific/Auckland")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
 
+    due = datetime(2026, 8, 13, 15, 30, tzinfo=UTC)  # half past three on the 14th in Auckland
+    ticked = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=due))
+    (request,) = ticked.run_requests or []
+    assert request.run_config == {"resources": {"run": {"config": {"as_of": "2026-08-14"}}}}
+
 
 def test_models_get_the_date_and_never_ask_a_clock(tmp_path: Path) -> None:
-    from datetime import date
-
     settings = read_settings({"ATTAIN_TIMEZONE": "Europe/Berlin", "ATTAIN_CURRENCY": "EUR"})
     variables = dbt_vars(Run(tmp_path, "run", date(2026, 8, 14)), settings)
     arguments = dbt_arguments(variables)
