@@ -66,7 +66,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     }
     _refuse_zoho(env)
     return Settings(
-        home=Path(env.get("ATTAIN_HOME", PROJECT_ROOT / "data")).expanduser().resolve(),
+        home=_home(env.get("ATTAIN_HOME", str(PROJECT_ROOT / "data"))),
         timezone=_timezone(env.get("ATTAIN_TIMEZONE", "UTC")),
         currency=env.get("ATTAIN_CURRENCY", "USD"),
         schedule=env.get("ATTAIN_SCHEDULE", "0 2 * * *"),
@@ -129,6 +129,15 @@ def _is_on(env: Mapping[str, str], prefix: str, *required: str) -> bool:
             f"Set all of {', '.join(required)}, or unset every {prefix}* variable to switch the CRM off."
         )
     return True
+
+
+def _home(folder: str) -> Path:
+    path = Path(folder).expanduser().resolve()
+    if found := sorted(set("'\"*?[]{}") & set(str(path))):
+        raise ConfigurationError(
+            f"ATTAIN_HOME {path} has {' '.join(found)} in it, which SQL reads as something else; choose another folder."
+        )
+    return path
 
 
 def _url(env: Mapping[str, str], name: str, default: str = "") -> str:

@@ -61,6 +61,8 @@ def test_a_hubspot_address_without_a_token_is_half_set() -> None:
         ("SALESFORCE_URL", "acme.my.salesforce.com"),
         ("SALESFORCE_URL", "http://acme.my.salesforce.com"),
         ("ATTAIN_TIMEZONE", "Mars/Olympus"),
+        ("ATTAIN_HOME", "/data/the team's"),
+        ("ATTAIN_HOME", "/data/[2026]"),
     ],
 )
 def test_a_senseless_value_is_an_error_that_names_it(name: str, value: str) -> None:
