@@ -171,11 +171,6 @@ class CommitWriter:
         self._start_commit()
         self._read_id = previous.read_id if previous and not previous.is_last else self._commit_id
 
-    @property
-    def read_id(self) -> str:
-        """Identifies the read these commits belong to."""
-        return self._read_id
-
     def restart_read(self) -> None:
         """Begin a read from nothing: what was listed before, also by an earlier run, does not count for it."""
         self._read_id = self._commit_id

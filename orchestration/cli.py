@@ -74,14 +74,16 @@ def demo() -> None:
 @app.command()
 def dev(port: Annotated[int, typer.Option(help="Where the page is served.")] = 3000) -> None:
     """Open the Dagster UI with the schedule running; without a configured CRM, on the sandbox company."""
+    from orchestration.instance import start_ui
+
     settings = read_settings(os.environ)
     if settings.credentials:
-        raise typer.Exit(_dagster_dev(settings, port))
+        raise typer.Exit(start_ui(settings, port))
     out.print("No CRM is configured; this is the sandbox company.")
     with _sandbox_company() as server:
         os.environ.update(server.environment())
         os.environ.setdefault("ATTAIN_HOME", str(DEMO_HOME))
-        raise typer.Exit(_dagster_dev(read_settings(os.environ), port))
+        raise typer.Exit(start_ui(read_settings(os.environ), port))
 
 
 @sandbox.command()
@@ -147,9 +149,3 @@ def _run(settings: Settings, *, as_of: date | None, full_refresh: bool) -> int:
         err.print(error, style="red", markup=False, highlight=False)
     err.print(f"Nothing was published; the marts stay as they were. Details: {outcome.log}", soft_wrap=True)
     return FAILED
-
-
-def _dagster_dev(settings: Settings, port: int) -> int:
-    from orchestration.nightly import start_ui
-
-    return start_ui(settings, port)

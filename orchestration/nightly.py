@@ -3,11 +3,6 @@
 What the job consists of is in `definitions`; what it looks like in `console`.
 """
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +13,8 @@ import dagster as dg
 
 from orchestration.console import ConsoleProgress, tools_output_in
 from orchestration.definitions import build_definitions
-from orchestration.settings import PROJECT_ROOT, Settings
+from orchestration.instance import dagster_home
+from orchestration.settings import Settings
 from orchestration.warehouse import BUILD, dbt_findings
 
 
@@ -37,7 +33,11 @@ def run_nightly(
 ) -> Outcome:
     """Run the job once and say how it went; what Dagster and dbt print goes to a log file."""
     log = settings.home / "logs" / "attain-run.log"
-    with progress.shown(), tools_output_in(log), _instance(settings) as instance:
+    with (
+        progress.shown(),
+        tools_output_in(log),
+        dg.DagsterInstance.from_config(str(dagster_home(settings))) as instance,
+    ):
         job = build_definitions(settings, progress).resolve_job_def("nightly")
         result = job.execute_in_process(
             run_config={
@@ -53,33 +53,6 @@ def run_nightly(
         warnings=_failed_gates(result, dg.AssetCheckSeverity.WARN) + _found_by_dbt(result, settings.home, "warn"),
         log=log,
     )
-
-
-def start_ui(settings: Settings, port: int) -> int:
-    """Serve the Dagster UI and run the schedule until Ctrl-C."""
-    environment = {**os.environ, "ATTAIN_HOME": str(settings.home), "DAGSTER_HOME": str(_dagster_home(settings))}
-    command = [
-        str(Path(sys.executable).with_name("dagster")),
-        "dev",
-        "--workspace",
-        str(PROJECT_ROOT / "workspace.yaml"),
-        "--port",
-        str(port),
-    ]
-    with subprocess.Popen(command, env=environment) as ui:
-        signal.signal(signal.SIGTERM, lambda *_: ui.terminate())
-        return ui.wait()
-
-
-def _instance(settings: Settings) -> dg.DagsterInstance:
-    return dg.DagsterInstance.from_config(str(_dagster_home(settings)))
-
-
-def _dagster_home(settings: Settings) -> Path:
-    home = settings.home / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
-    shutil.copy(PROJECT_ROOT / "orchestration" / "dagster.yaml", home / "dagster.yaml")
-    return home
 
 
 def _errors(result: dg.ExecuteInProcessResult, home: Path) -> list[str]:
