@@ -1,33 +1,114 @@
-"""One polite HTTP session for all CRMs: timeouts, retries that obey Retry-After, base URLs that SDKs will not take.
+"""One polite way to call a CRM: its budget, timeouts, retries that obey Retry-After, base URLs that SDKs will not take.
 
 No CRM's paths, tokens or error bodies are known here.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.util.retry import Retry
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, retry_if_result, stop_after_attempt
+from urllib3.exceptions import HTTPError
+
+from connectors.budget import Budget
+from connectors.errors import BudgetSpent
 
 CONNECT_AND_READ_SECONDS = (10, 120)
+ATTEMPTS = 7
 BACKOFF_SECONDS = 0.5
-"""The first retry is at once; this, doubled each time, is the pause before the others, unless the CRM names one."""
+"""The pause before the first retry, doubled each time, unless the CRM names one."""
+PATIENCE_SECONDS = 900
+"""A CRM that asks for a longer pause than this is not waited for: the next run goes on."""
+TRANSIENT = frozenset({406, 408, 420, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 
 
-def retries() -> Retry:
-    """Retry what is transient, POST included: every call of the connectors is a read."""
-    return Retry(
-        total=6,
-        backoff_factor=BACKOFF_SECONDS,
-        backoff_jitter=BACKOFF_SECONDS,
-        status_forcelist=(420, 429, 500, 502, 503, 504),
-        allowed_methods=None,
-        respect_retry_after_header=True,
-        raise_on_status=False,
-    )
+class Answer(Protocol):
+    """A response of requests, or one like it."""
+
+    @property
+    def status_code(self) -> int:
+        """Of HTTP."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """With names in any case."""
+
+
+A = TypeVar("A", bound=Answer)
+
+
+def politely(
+    send: Callable[[], A], budget: Budget, is_transient: Callable[[A], bool] = lambda answer: is_busy(answer)
+) -> A:
+    """Send a request within the budget, again while the CRM is busy or the line breaks; the last answer is returned.
+
+    Every call of the connectors is a read, so all of them may be sent again. The body is part of the call: `send` has
+    read it.
+
+    Raises:
+        BudgetSpent: no call is permitted any more, or the CRM asks for a pause too long to wait for.
+
+    """
+
+    def take_and_send() -> A:
+        budget.take()
+        return send()
+
+    def pause(state: RetryCallState) -> float:
+        answer = None if state.outcome is None or state.outcome.failed else state.outcome.result()
+        if answer is not None and (seconds := retry_after(answer)) is not None:
+            if seconds > PATIENCE_SECONDS:
+                raise BudgetSpent(
+                    f"{budget.crm} asks to be left alone for {seconds:,.0f} seconds. What was committed is kept; "
+                    "the next run goes on from there."
+                )
+            budget.pause(seconds)  # all threads wait, in `take`
+            return 0
+        return float(BACKOFF_SECONDS * 2 ** (state.attempt_number - 1))
+
+    return Retrying(
+        retry=retry_if_result(is_transient) | retry_if_exception_type((*LINE_BROKEN,)),
+        wait=pause,
+        stop=stop_after_attempt(ATTEMPTS),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )(take_and_send)
+
+
+LINE_BROKEN = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+    HTTPError,
+)
+
+
+def is_busy(answer: Answer) -> bool:
+    """Whether the same request may well succeed a moment later."""
+    return answer.status_code in TRANSIENT
+
+
+def retry_after(answer: Answer) -> float | None:
+    """Seconds that the CRM asks to wait, given as such or as a date."""
+    value = answer.headers.get("Retry-After")
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        sent = parsedate_to_datetime(answer.headers.get("Date") or "")
+    except ValueError:
+        sent = datetime.now(UTC)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - sent).total_seconds())
+    except ValueError:
+        return None
 
 
 class Transport(HTTPAdapter):
@@ -42,7 +123,7 @@ class Transport(HTTPAdapter):
         self._base = urlsplit(base_url)
         self._ca_bundle = ca_bundle
         self._clock: datetime | None = None
-        super().__init__(max_retries=retries())
+        super().__init__(pool_maxsize=32)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Send to the configured host, with a timeout even where the SDK sets none."""
@@ -70,9 +151,32 @@ class Transport(HTTPAdapter):
         return host is not None and (host == self._vendor_domain or host.endswith(f".{self._vendor_domain}"))
 
 
-def polite_session(transport: Transport) -> requests.Session:
-    """Open a session all of whose requests go through `transport`."""
-    session = requests.Session()
-    session.mount("https://", transport)
-    session.mount("http://", transport)
-    return session
+class PoliteSession(requests.Session):
+    """A session whose every request goes through `transport`, within `budget`, and is sent again while that helps.
+
+    `inspect` sees every answer first: it notes what the CRM says of its limits, and raises BudgetSpent where the CRM
+    says that the day's are used up.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        budget: Budget,
+        inspect: Callable[[requests.Response], None] = lambda response: None,
+    ) -> None:
+        super().__init__()
+        self._budget = budget
+        self._inspect = inspect
+        self.mount("https://", transport)
+        self.mount("http://", transport)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send, and read the whole body unless `stream` says that the caller will."""
+        send_once = super().send
+
+        def send() -> requests.Response:
+            response = send_once(request, **kwargs)
+            self._inspect(response)
+            return response
+
+        return politely(send, self._budget)

@@ -9,6 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+import pyarrow as pa
+
+from connectors.budget import Budget
+
 Record = Mapping[str, Any]
 """One CRM record: field name to value as the API sent it (text, Decimal, bool, None, list or dict)."""
 
@@ -53,17 +57,35 @@ class Stream:
     optional: bool = False
     """Not every edition of the CRM has it: when refused, that is reported and the stream stays empty."""
 
+    is_reconciled_nightly: bool = False
+    """Neither a cursor nor a tombstone of the CRM tells of its deletes: its keys are listed every night."""
+
     @property
     def columns(self) -> tuple[str, ...]:
-        """All columns that land, metadata excepted."""
+        """All columns that land whatever the CRM has, metadata excepted."""
         return (*self.fields, *self.associations)
 
 
 @dataclass(frozen=True)
-class Page:
-    """Some records, in memory; pages are small, and a read yields as many as it takes."""
+class Field:
+    """A field as the CRM describes it today."""
 
-    records: Sequence[Record]
+    name: str
+    type: str
+    """The CRM's own word; when it is another one tomorrow, that is reported as drift."""
+    is_calculated: bool = False
+    """A formula or roll-up: its value changes without the record's cursor moving."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some records, in memory; pages are small, and a read yields as many as it takes.
+
+    A `pa.Table` has text columns only, null where the CRM gave nothing, and may have the boolean-as-text column
+    `_deleted`; it is for bulk files, whose rows never become Python objects.
+    """
+
+    records: Sequence[Record] | pa.Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +95,8 @@ class Checkpoint:
     state: State
     """Empty, in the middle of a read: it starts over, and what it has listed so far no longer counts as listed."""
     is_last: bool = False
+    sees_deletes: bool = True
+    """False: this way of reading shows no deletes, so the keys have to be listed to find them."""
     is_complete: bool = False
     """The read since it began from nothing has listed every live record: what it did not list is gone."""
 
@@ -87,19 +111,43 @@ class Count:
     """By how much an exact count may be off, because so many records changed between our reading and its counting."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """Something the CRM allows so much of, for `attain check`."""
+
+    name: str
+    used: int | None
+    allowed: int
+
+
 class Source(Protocol):
-    """One CRM, ready to be read. `read` alternates pages and checkpoints and ends with a last checkpoint."""
+    """One CRM, ready to be read by one thread at a time; all calls count against its `Budget`."""
 
     crm: str
+    budget: Budget
+
+    def fields(self, stream: Stream) -> Sequence[Field]:
+        """All fields that the CRM shows for the stream and nobody excluded: what `read` brings, associations excepted.
+
+        Raises:
+            Refused: the CRM does not have the object, or does not show it to us.
+
+        """
 
     def read(self, stream: Stream, state: State) -> Iterator[Page | Checkpoint]:
-        """Read on from `state`."""
+        """Read on from `state`: pages and checkpoints in turn, a last checkpoint at the end."""
 
-    def missing_fields(self, stream: Stream) -> Sequence[str]:
-        """Fields of the stream that the CRM does not have or does not show."""
+    def read_since(self, stream: Stream, since: datetime) -> Iterator[Page]:
+        """Read again what changed since an instant, for repairs; where the CRM cannot tell, everything."""
+
+    def keys(self, stream: Stream) -> Iterator[Sequence[str]]:
+        """Keys of all live records, as cheaply as the CRM gives them: what landed and is not among them is gone."""
 
     def count(self, stream: Stream, since: datetime) -> Count | None:
         """Live records by the CRM's own count, with what changed `since` as slack; None if it gives no count."""
 
     def server_time(self) -> datetime:
         """The CRM's clock, which stamps its records."""
+
+    def limits(self) -> Sequence[Limit]:
+        """What the CRM says of its daily or other limits; empty if it says nothing."""

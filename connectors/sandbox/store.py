@@ -1,4 +1,4 @@
-"""Where the sandbox keeps its records: SQLite in memory, one table per CRM object, safe to use from several threads.
+"""Where the sandbox keeps its records: SQLite in memory or in a file, a table per CRM object, safe for threads.
 
 It stores, filters, sorts, pages and counts; what a record means, and how it looks on the wire, is for the CRM modules.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
@@ -120,13 +121,13 @@ def restored(kind: Kind, value: Any) -> Any:
 
 
 class Store:
-    """The records of all CRMs."""
+    """The records of all CRMs; in a file if there are too many for memory."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], path: Path | None = None) -> None:
         self.clock = clock
         self.tables: dict[str, Table] = {}
         self._lock = threading.RLock()
-        self._connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._connection = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         self._version = 0
 
     @property
@@ -164,6 +165,28 @@ class Store:
                 values = [stored(row.get(name)) for name in names]
                 self._connection.execute(f'insert into "{table}" values ({marks})', [*values, self._version, 0, None])
             self._connection.execute("commit")
+
+    def save(self, table: str, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Add records, or bring those whose key is known up to date; what is the same already is left untouched.
+
+        Returns how many were written.
+        """
+        names, key = list(self.tables[table].columns), self.tables[table].key
+        marks = ", ".join("?" * (len(names) + 3))
+        columns = ", ".join(f'"{name}"' for name in names)
+        written = 0
+        with self._lock:
+            for row in rows:
+                values = tuple(stored(row.get(name)) for name in names)
+                known = self._connection.execute(f'select {columns} from "{table}" where "{key}" = ?', [row[key]])
+                if known.fetchone() == values:
+                    continue
+                self._version += 1
+                written += 1
+                self._connection.execute(
+                    f'insert or replace into "{table}" values ({marks})', [*values, self._version, 0, None]
+                )
+        return written
 
     def find(
         self,
