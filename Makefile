@@ -26,6 +26,8 @@ dev: $(READY) ## the Dagster UI, with the schedule running
 
 bench: $(READY) ## measured, never tested
 	$(BIN)/python tests/bench/bench_night.py
+	$(BIN)/python tests/bench/bench_salesforce.py
+	$(BIN)/python tests/bench/bench_hubspot.py
 
 lock: $(READY) ## after a change of dependencies
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev \

@@ -4,14 +4,15 @@ A row exists only if a manifest names its commit, so a killed run leaves nothing
 mean is not known here.
 """
 
-import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import duckdb
@@ -19,11 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.errors import LandingDamaged
-from connectors.stream import Count, Record, State, Stream
+from connectors.stream import Count, Field, Record, State, Stream
 
-FORMAT = 1
+FORMAT = 2
+READABLE_FORMATS = (1, 2)
 METADATA = ("_key", "_version", "_modified_at", "_deleted", "_commit_id", "_synced_at")
-ROWS_PER_ROW_GROUP = 20_000
+ROWS_AT_ONCE = 20_000
+BYTES_PER_FILE = 64 << 20
+"""What is kept in memory before it goes to a file."""
+MEMORY_LIMIT = "256MB"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,14 @@ class Manifest:
     is_last: bool
     """The read this commit belongs to is finished."""
     is_complete: bool
+    live_rows: int | None = None
+    """Live records once this commit counts; None in manifests of format 1."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Every field the CRM showed, with the CRM's own word for its type."""
+    drift: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What had changed of the fields since the commit before: `added`, `removed`, `retyped`."""
+    read_whole_at: str | None = None
+    """When the last read that listed every record began."""
     source_count: int | None = None
     source_count_exact: bool = True
     source_count_slack: int = 0
@@ -70,12 +83,6 @@ def as_text(value: Any) -> str | None:
             return json.dumps(value, default=str, ensure_ascii=False, sort_keys=True)
 
 
-def version_of(values: Sequence[tuple[str, str | None]], deleted: str) -> str:
-    """Hash a record's content; a column that is null does not count, so a new column changes no old version."""
-    content = json.dumps([pair for pair in sorted(values) if pair[1] is not None] + [["_deleted", deleted]])
-    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
-
-
 @dataclass(frozen=True)
 class StreamLanding:
     """The folder of one stream of one CRM."""
@@ -89,17 +96,13 @@ class StreamLanding:
         """`<home>/landing/<crm>/<stream>`."""
         return self.home / "landing" / self.crm / self.stream.name
 
-    @property
-    def schema(self) -> pa.Schema:
-        """All columns, all text."""
-        return pa.schema([(name, pa.string()) for name in (*self.stream.columns, *METADATA)])
-
     def declare(self) -> None:
         """Write the zero-row file that gives SQL every declared column, whatever the org has or lacks."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "schema.parquet"
-        if not path.exists() or pq.read_schema(path).names != self.schema.names:
-            pq.write_table(self.schema.empty_table(), path.with_suffix(".part"))
+        schema = pa.schema([(name, pa.string()) for name in (*self.stream.columns, *METADATA)])
+        if not path.exists() or pq.read_schema(path).names != schema.names:
+            pq.write_table(schema.empty_table(), path.with_suffix(".part"))
             path.with_suffix(".part").replace(path)
 
     def last_manifest(self) -> Manifest | None:
@@ -107,27 +110,42 @@ class StreamLanding:
         paths = sorted((self.folder / "manifests").glob("*.json"))
         return _load(paths[-1]) if paths else None
 
-    def live_keys(self, *, not_in_read: str = "", nor_in: Sequence[Path] = ()) -> Iterator[list[str]]:
-        """Batches of keys whose latest version is not deleted.
-
-        Keys that the given read has listed, or that the given files hold, are left out.
-        """
-        if self.last_manifest() is None:
-            return
-        parameters = {
-            "files": f"{self.folder}/**/*.parquet",
-            "manifests": f"{self.folder}/manifests/*.json",
-            "read_id": not_in_read,
-            "listed": [str(path) for path in nor_in or [self.folder / "schema.parquet"]],
-        }
-        with duckdb.connect() as db:
-            cursor = db.execute(_LIVE_KEYS, parameters)
-            while rows := cursor.fetchmany(ROWS_PER_ROW_GROUP):
-                yield [key for (key,) in rows]
-
     def live_rows(self) -> int:
         """How many records are live."""
-        return sum(map(len, self.live_keys()))
+        last = self.last_manifest()
+        if last is None:
+            return 0
+        return self._scalar(f"select count(*) from ({_LIVE})") if last.live_rows is None else last.live_rows
+
+    def live_rows_with(self, parts: Sequence[Path]) -> int:
+        """How many records will be live once the given files are committed."""
+        if not parts:
+            return self.live_rows()
+        files = {"parts": [str(part) for part in parts]}
+        if self.last_manifest() is None:
+            return self._scalar(f"select count(*) from ({_LATEST_IN_PARTS}) where _deleted = 'false'", **files)
+        return self.live_rows() + self._scalar(_GROWTH, **files)
+
+    def unlisted(self, read_id: str, parts: Sequence[Path]) -> Iterator[Sequence[str]]:
+        """Keys of live records that neither the given read nor the given files hold."""
+        if self.last_manifest() is not None:
+            listed = [str(path) for path in parts or [self.folder / "schema.parquet"]]
+            yield from self._batches(_UNLISTED, read_id=read_id, listed=listed)
+
+    def compare(self, keys: Iterable[Sequence[str]]) -> "Comparison":
+        """Hold the keys that the CRM lists against the live records."""
+        listed = self.folder / "keys.part"
+        with pq.ParquetWriter(listed, pa.schema([("_key", pa.string())])) as writer:
+            for batch in keys:
+                writer.write_table(pa.table({"_key": pa.array(batch, pa.string())}))
+        try:
+            gone, lacking = (
+                [key for batch in self._batches(query, listed=str(listed)) for key in batch]
+                for query in (_GONE, _LACKING)
+            )
+        finally:
+            listed.unlink()
+        return Comparison(gone, lacking)
 
     def sweep(self) -> None:
         """Delete files of commits that were never finished."""
@@ -136,37 +154,87 @@ class StreamLanding:
             if not (self.folder / "manifests" / f"{commit_id}.json").exists():
                 path.unlink()
 
+    def _parameters(self, query: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        known = {
+            "files": f"{self.folder}/**/*.parquet",
+            "manifests": f"{self.folder}/manifests/*.json",
+            **given,
+        }
+        return {name: value for name, value in known.items() if f"${name}" in query}
 
-_LIVE_KEYS = """
-with commits as (
-    select commit_id, read_id
-    from read_json($manifests, columns = {commit_id: 'varchar', read_id: 'varchar'})
-),
-versions as (
-    select _key, _deleted, read_id, row_number() over (
-        partition by _key order by _commit_id desc, _deleted desc, _modified_at desc nulls last
-    ) as recency
+    def _scalar(self, query: str, **given: Any) -> int:
+        row = _database().execute(query, self._parameters(query, given)).fetchone()
+        return int(row[0]) if row else 0
+
+    def _batches(self, query: str, **given: Any) -> Iterator[list[str]]:
+        cursor = _database().execute(query, self._parameters(query, given))
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            yield [key for (key,) in rows]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Where the CRM's keys and the landing's live ones differ."""
+
+    gone: Sequence[str]
+    """Live here, unknown there."""
+    lacking: Sequence[str]
+    """Known there, not live here."""
+
+
+_COMMITTED = """
+    select _key, _deleted, _commit_id, _modified_at, read_id
     from read_parquet($files, union_by_name = true, hive_partitioning = false)
-    inner join commits on commit_id = _commit_id
+    inner join read_json($manifests, columns = {commit_id: 'varchar', read_id: 'varchar'}) on commit_id = _commit_id
+    where _key is not null
+"""
+_NEWEST_FIRST = "order by _commit_id desc, _deleted desc, _modified_at desc nulls last"
+_LIVE = f"""
+select _key, _deleted, read_id from ({_COMMITTED})
+qualify row_number() over (partition by _key {_NEWEST_FIRST}) = 1 and _deleted = 'false'
+"""
+_LATEST_IN_PARTS = f"""
+select _key, _deleted from read_parquet($parts) where _key is not null
+qualify row_number() over (partition by _key {_NEWEST_FIRST}) = 1
+"""
+_GROWTH = f"""
+with touched as ({_LATEST_IN_PARTS}),
+before as (
+    select _deleted from ({_COMMITTED}) where _key in (select _key from touched)
+    qualify row_number() over (partition by _key {_NEWEST_FIRST}) = 1
 )
-select _key
-from versions
-where recency = 1
-    and _deleted = 'false'
-    and _key is not null
-    and read_id != $read_id
+select (select count(*) from touched where _deleted = 'false') - (select count(*) from before where _deleted = 'false')
+"""
+_UNLISTED = f"""
+select _key from ({_LIVE}) where read_id != $read_id
     and _key not in (select _key from read_parquet($listed) where _key is not null)
 """
+_GONE = f"select _key from ({_LIVE}) anti join read_parquet($listed) using (_key)"
+_LACKING = f"select distinct _key from read_parquet($listed) anti join ({_LIVE}) using (_key)"
+
+
+@cache
+def _engine() -> duckdb.DuckDBPyConnection:
+    spill = Path(gettempdir()) / "attain-landing"
+    return duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill), "preserve_insertion_order": False})
+
+
+def _database() -> duckdb.DuckDBPyConnection:
+    """A cursor of this process's own DuckDB, which holds no data; each thread has to use its own."""
+    return _engine().cursor()
 
 
 class CommitWriter:
     """Collects records of one stream and commits them, as often as the read allows."""
 
-    def __init__(self, landing: StreamLanding, *, run_id: str, missing_fields: Sequence[str] = ()) -> None:
+    def __init__(self, landing: StreamLanding, *, run_id: str, fields: Sequence[Field] = ()) -> None:
         previous = landing.last_manifest()
         self._landing = landing
         self._run_id = run_id
-        self._missing_fields = missing_fields
+        self._fields = {field.name: field.type for field in fields}
+        self._columns = tuple(dict.fromkeys([*landing.stream.columns, *self._fields]))
+        self._schema = pa.schema([(name, pa.string()) for name in (*self._columns, "_deleted")])
+        self._previous = previous
         self._sequence = int(previous.commit_id.split("-")[0]) if previous else 0
         self._start_commit()
         self._read_id = previous.read_id if previous and not previous.is_last else self._commit_id
@@ -175,17 +243,25 @@ class CommitWriter:
         """Begin a read from nothing: what was listed before, also by an earlier run, does not count for it."""
         self._read_id = self._commit_id
 
-    def write(self, records: Sequence[Record]) -> None:
-        """Take records in; they do not exist for anybody until `commit`."""
+    def write(self, records: Sequence[Record] | pa.Table) -> int:
+        """Take records in, and tell how many; they do not exist for anybody until `commit`."""
+        if isinstance(records, pa.Table):
+            self._take(self._aligned(records))
+            return int(records.num_rows)
         self._rows.extend(self._row(record) for record in records)
-        if len(self._rows) >= ROWS_PER_ROW_GROUP:
-            self._flush()
+        if len(self._rows) >= ROWS_AT_ONCE:
+            self._take_rows()
+        return len(records)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Mark records deleted."""
+        self.write([{self._landing.stream.key: key, "_deleted": True} for key in keys])
 
     def delete_unlisted(self) -> None:
         """Mark deleted every live record that this read has not listed."""
-        self._close_file()
-        for keys in self._landing.live_keys(not_in_read=self._read_id, nor_in=self._parts):
-            self.write([{self._landing.stream.key: key, "_deleted": True} for key in keys])
+        self._flush()
+        for keys in self._landing.unlisted(self._read_id, list(self._parts)):
+            self.delete(keys)
 
     def commit(
         self,
@@ -193,11 +269,13 @@ class CommitWriter:
         *,
         is_last: bool,
         is_complete: bool = False,
+        read_whole_at: datetime | None = None,
         count: Count | None = None,
         unavailable: str | None = None,
     ) -> Manifest:
         """Make everything written since the last commit visible, in one step."""
-        self._close_file()
+        self._flush()
+        previous = self._previous
         manifest = Manifest(
             crm=self._landing.crm,
             stream=self._landing.stream.name,
@@ -206,25 +284,28 @@ class CommitWriter:
             read_id=self._read_id,
             committed_at=datetime.now(UTC).isoformat(),
             rows=self._written,
+            live_rows=self._landing.live_rows_with(self._parts),
             files=[self._publish(part) for part in self._parts],
-            columns=self._landing.stream.columns,
+            columns=self._columns,
+            fields=self._fields or (previous.fields if previous else {}),
+            drift=drift(previous.fields, self._fields) if previous else {},
             state=state,
             is_last=is_last,
             is_complete=is_complete,
+            read_whole_at=read_whole_at.isoformat() if read_whole_at else previous.read_whole_at if previous else None,
             source_count=count.rows if count else None,
             source_count_exact=count.is_exact if count else True,
             source_count_slack=count.slack if count else 0,
-            missing_fields=self._missing_fields,
+            missing_fields=[name for name in self._landing.stream.fields if self._fields and name not in self._fields],
             unavailable=unavailable,
         )
         _save(manifest, self._landing.folder / "manifests" / f"{self._commit_id}.json")
+        self._previous = manifest
         self._start_commit()
         return manifest
 
     def discard(self) -> None:
         """Drop what was written since the last commit."""
-        if self._parquet:
-            self._parquet.close()
         self._landing.sweep()
 
     def _start_commit(self) -> None:
@@ -232,40 +313,48 @@ class CommitWriter:
         self._commit_id = f"{self._sequence:08d}-{self._run_id}"
         self._synced_at = datetime.now(UTC).isoformat()
         self._rows: list[dict[str, str | None]] = []
+        self._tables: list[pa.Table] = []
         self._written = 0
         self._parts: list[Path] = []
-        self._parquet: pq.ParquetWriter | None = None
 
     def _row(self, record: Record) -> dict[str, str | None]:
-        stream = self._landing.stream
-        values = {name: as_text(record.get(name)) for name in stream.columns}
-        deleted = "true" if record.get("_deleted") else "false"
-        return values | {
-            "_key": values[stream.key],
-            "_version": version_of(list(values.items()), deleted),
-            "_modified_at": values[stream.cursor] if stream.cursor else None,
-            "_deleted": deleted,
-            "_commit_id": self._commit_id,
-            "_synced_at": self._synced_at,
-        }
+        values = {name: as_text(record.get(name)) for name in self._columns}
+        return values | {"_deleted": "true" if record.get("_deleted") else "false"}
+
+    def _take_rows(self) -> None:
+        if self._rows:
+            rows, self._rows = self._rows, []
+            self._take(_table(rows, self._schema))
+
+    def _aligned(self, table: pa.Table) -> pa.Table:
+        """Give a table every column, in order; what it lacks is null, and not deleted."""
+        blank = pa.nulls(table.num_rows, pa.string())
+        columns = {name: table[name] if name in table.column_names else blank for name in self._schema.names}
+        return pa.table(columns, schema=self._schema)
+
+    def _take(self, table: pa.Table) -> None:
+        self._tables.append(table)
+        if sum(waiting.nbytes for waiting in self._tables) >= BYTES_PER_FILE:
+            self._flush()
 
     def _flush(self) -> None:
-        if not self._rows:
+        """Write what is waiting to a file, with what every landed row carries besides the CRM's values."""
+        self._take_rows()
+        if not self._tables:
             return
-        if self._parquet is None:
-            folder = self._landing.folder / f"run={self._run_id}"
-            folder.mkdir(parents=True, exist_ok=True)
-            self._parts.append(folder / f"{self._commit_id}-{len(self._parts)}.part")
-            self._parquet = pq.ParquetWriter(self._parts[-1], self._landing.schema)
-        self._parquet.write_table(pa.Table.from_pylist(self._rows, schema=self._landing.schema))
-        self._written += len(self._rows)
-        self._rows = []
-
-    def _close_file(self) -> None:
-        self._flush()
-        if self._parquet:
-            self._parquet.close()
-            self._parquet = None
+        folder = self._landing.folder / f"run={self._run_id}"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._parts.append(folder / f"{self._commit_id}-{len(self._parts)}.part")
+        waiting, self._tables = pa.concat_tables(self._tables), []
+        database = _database()
+        database.register("waiting", waiting)
+        try:
+            database.execute(
+                _copy(self._columns, self._landing.stream, self._parts[-1]), [self._commit_id, self._synced_at]
+            )
+        finally:
+            database.unregister("waiting")
+        self._written += waiting.num_rows
 
     def _publish(self, part: Path) -> str:
         _sync_to_disk(part)
@@ -273,10 +362,65 @@ class CommitWriter:
         return str(path.relative_to(self._landing.folder))
 
 
+def drift(before: Mapping[str, str], now: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+    """Tell what became of the fields of a stream, for people; empty if nothing did, or nothing is known of before."""
+    if not before or not now:
+        return {}
+    changes = {
+        "added": [name for name in now if name not in before],
+        "removed": [name for name in before if name not in now],
+        "retyped": [
+            f"{name}: {before[name]} to {now[name]}" for name in now if before.get(name, now[name]) != now[name]
+        ],
+    }
+    return {kind: names for kind, names in changes.items() if names}
+
+
+def _copy(columns: Sequence[str], stream: Stream, part: Path) -> str:
+    """SQL that writes the waiting rows to a file.
+
+    A version is a hash of the content; a field that is null does not count, so a new field changes no old version.
+    """
+    content = ", ".join(f"{_text(name + '=')} || {_name(name)}" for name in sorted(columns))
+    return f"""
+    copy (
+        select
+            {", ".join(map(_name, columns))},
+            {_name(stream.key)} as _key,
+            md5(concat_ws(chr(31), {content}, '_deleted=' || coalesce(_deleted, 'false'))) as _version,
+            {_name(stream.cursor) if stream.cursor else "null::varchar"} as _modified_at,
+            coalesce(_deleted, 'false') as _deleted,
+            $1 as _commit_id,
+            $2 as _synced_at
+        from waiting
+    ) to {_text(str(part))} (format parquet)
+    """
+
+
+def _name(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _table(rows: Sequence[Mapping[str, str | None]], schema: pa.Schema) -> pa.Table:
+    try:
+        return pa.Table.from_pylist(rows, schema=schema)
+    except UnicodeEncodeError:  # half an emoji, as some CRMs cut texts: no file format can hold it
+        whole = [{name: _whole_characters(value) for name, value in row.items()} for row in rows]
+        return pa.Table.from_pylist(whole, schema=schema)
+
+
+def _whole_characters(value: str | None) -> str | None:
+    return value and value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _load(path: Path) -> Manifest:
     try:
         content = json.loads(path.read_text())
-        if content["format"] != FORMAT:
+        if content["format"] not in READABLE_FORMATS:
             raise ValueError(f"format {content['format']}")
         return Manifest(**content)
     except (ValueError, KeyError, TypeError) as error:

@@ -6,6 +6,7 @@ No CRM's paths, tokens or error bodies are known here.
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from random import uniform
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,7 +21,7 @@ from connectors.errors import BudgetSpent
 CONNECT_AND_READ_SECONDS = (10, 120)
 ATTEMPTS = 7
 BACKOFF_SECONDS = 0.5
-"""The pause before the first retry, doubled each time, unless the CRM names one."""
+"""About how long to pause before the first retry, doubled each time, unless the CRM names a pause."""
 PATIENCE_SECONDS = 900
 """A CRM that asks for a longer pause than this is not waited for: the next run goes on."""
 TRANSIENT = frozenset({406, 408, 420, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
@@ -68,7 +69,7 @@ def politely(
                 )
             budget.pause(seconds)  # all threads wait, in `take`
             return 0
-        return float(BACKOFF_SECONDS * 2 ** (state.attempt_number - 1))
+        return float(BACKOFF_SECONDS * 2 ** (state.attempt_number - 1) * uniform(0.75, 1.25))
 
     return Retrying(
         retry=retry_if_result(is_transient) | retry_if_exception_type((*LINE_BROKEN,)),

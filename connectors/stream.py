@@ -125,6 +125,8 @@ class Source(Protocol):
 
     crm: str
     budget: Budget
+    page_rows: int
+    """About how many records one API call brings, in a whole read of a large stream."""
 
     def fields(self, stream: Stream) -> Sequence[Field]:
         """All fields that the CRM shows for the stream and nobody excluded: what `read` brings, associations excepted.

@@ -1,15 +1,32 @@
-"""Pulls one stream of one CRM into the landing: read, commit at each checkpoint, compare counts, read again if off.
+"""Pulls one stream of one CRM into the landing: read, commit at each checkpoint, compare, mend what is off.
 
 How a CRM is read is the CRM module's business, how files are written the landing's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from connectors.errors import Refused
-from connectors.landing import CommitWriter, Manifest, StreamLanding
-from connectors.stream import Checkpoint, Page, Source, State, Stream
+from connectors.landing import CommitWriter, Manifest, StreamLanding, drift
+from connectors.stream import Checkpoint, Field, Page, Source, State, Stream
+
+MANY = 10_000
+"""So many records that the CRM lists and the landing lacks are not fetched by another look at what changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mode:
+    """How much to read."""
+
+    full_refresh: bool = False
+    """Everything, as if nothing had landed yet."""
+    since: datetime | None = None
+    """What changed since, once more; where the last read ended is kept."""
+    whole_every: timedelta = timedelta(days=7)
+    """How old a whole read may become where a cursor does not see everything: formulas, associations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +37,17 @@ class Pulled:
     stream: str
     rows: int
     """Record versions landed by this pull, the re-read overlap included."""
+    calls: int
+    """API calls it took."""
     source_count: int | None
     missing_fields: tuple[str, ...]
     unavailable: str | None
+    drift: Mapping[str, Sequence[str]]
+    """What became of the CRM's fields since the pull before: `added`, `removed`, `retyped`."""
+
+
+OnRows = Callable[[str, str, int], None]
+"""Told the CRM, the stream and how many rows came."""
 
 
 def pull(
@@ -31,8 +56,8 @@ def pull(
     *,
     home: Path,
     run_id: str,
-    full_refresh: bool = False,
-    on_rows: Callable[[str, str, int], None] = lambda crm, stream, rows: None,
+    mode: Mode = Mode(),
+    on_rows: OnRows = lambda crm, stream, rows: None,
 ) -> Pulled:
     """Bring the landing of `stream` up to date.
 
@@ -41,67 +66,132 @@ def pull(
     landing = StreamLanding(home, source.crm, stream)
     landing.declare()
     landing.sweep()
+    calls, before = source.budget.calls, landing.last_manifest()
+    reader: _Reader | None = None
     try:
-        manifest, rows = _pull_once(source, landing, run_id, full_refresh, on_rows)
-        if _is_off(landing, manifest):
-            # Records may have changed between our reading and the CRM's counting: look once more before judging.
-            manifest, more = _pull_once(source, landing, run_id, False, on_rows)
-            rows += more
+        reader = _Reader(source, landing, run_id, on_rows, source.fields(stream))
+        manifest = reader.pull(mode)
     except Refused as error:
         if not stream.optional or landing.live_rows():
             raise  # what was there before and is now refused would go stale in silence
-        manifest, rows = _note_unavailable(landing, run_id, str(error)), 0
+        reader, manifest = None, _note_unavailable(landing, run_id, str(error))
     return Pulled(
         crm=source.crm,
         stream=stream.name,
-        rows=rows,
+        rows=reader.rows if reader else 0,
+        calls=source.budget.calls - calls,
         source_count=manifest.source_count,
         missing_fields=tuple(manifest.missing_fields),
         unavailable=manifest.unavailable,
+        drift=drift(before.fields, manifest.fields) if before else {},
     )
 
 
-def _pull_once(
-    source: Source,
-    landing: StreamLanding,
-    run_id: str,
-    full_refresh: bool,
-    on_rows: Callable[[str, str, int], None],
-) -> tuple[Manifest, int]:
-    stream = landing.stream
-    last = landing.last_manifest()
-    writer = CommitWriter(landing, run_id=run_id, missing_fields=source.missing_fields(stream))
-    state: State = last.state if last and not full_refresh else {}
-    if not state:
-        writer.restart_read()
-    rows, began = 0, source.server_time()
-    try:
-        for event in source.read(stream, state):
-            match event:
-                case Page(records):
-                    writer.write(records)
-                    rows += len(records)
-                    on_rows(source.crm, stream.name, len(records))
-                case Checkpoint(is_last=True):
-                    count = source.count(stream, since=began)
-                    if event.is_complete:
-                        writer.delete_unlisted()
-                    manifest = writer.commit(event.state, is_last=True, is_complete=event.is_complete, count=count)
-                    return manifest, rows
-                case Checkpoint():
-                    writer.commit(event.state, is_last=False)
-                    if not event.state:
-                        writer.restart_read()
-    except BaseException:
-        writer.discard()
-        raise
-    raise AssertionError(f"{source.crm} ended its read of {stream.name} without a last checkpoint")
+class _Reader:
+    """Reads one stream as often as it takes until the landing agrees with the CRM."""
+
+    def __init__(
+        self, source: Source, landing: StreamLanding, run_id: str, on_rows: OnRows, fields: Sequence[Field]
+    ) -> None:
+        self.rows = 0
+        self._source, self._landing, self._stream = source, landing, landing.stream
+        self._run_id, self._on_rows, self._fields = run_id, on_rows, fields
+        self._sees_deletes = True
+
+    def pull(self, mode: Mode) -> Manifest:
+        last = self._landing.last_manifest()
+        if last and mode.since:
+            return self._repair(last, mode.since)
+        whole = mode.full_refresh or (last is not None and self._is_whole_due(last, mode.whole_every))
+        manifest = self._read(whole=whole)
+        if _is_off(manifest):
+            # Records may have changed between our reading and the CRM's counting: look once more before judging.
+            manifest = self._read(whole=False)
+        if not manifest.is_complete and (_is_off(manifest) or not self._sees_deletes):
+            manifest = self._reconcile(manifest)
+        return manifest
+
+    def _is_whole_due(self, last: Manifest, whole_every: timedelta) -> bool:
+        """Whether a field is new, so that old records lack it, or a cursor has been trusted for too long."""
+        if "added" in drift(last.fields, {field.name: field.type for field in self._fields}):
+            return True
+        if not (self._stream.associations or any(field.is_calculated for field in self._fields)):
+            return False
+        since = datetime.fromisoformat(last.read_whole_at) if last.read_whole_at else None
+        return last.is_last and (since is None or self._source.server_time() - since >= whole_every)
+
+    def _read(self, *, whole: bool) -> Manifest:
+        """Read on from where the last read ended, or from nothing."""
+        source, stream = self._source, self._stream
+        last = self._landing.last_manifest()
+        state: State = last.state if last and not whole else {}
+        began = source.server_time()
+        with self._writing() as writer:
+            if not state:
+                writer.restart_read()
+            for event in source.read(stream, state):
+                match event:
+                    case Page():
+                        self._land(writer, event)
+                    case Checkpoint(is_last=True):
+                        self._sees_deletes = event.sees_deletes and not stream.is_reconciled_nightly
+                        if event.is_complete:
+                            writer.delete_unlisted()
+                        return writer.commit(
+                            event.state,
+                            is_last=True,
+                            is_complete=event.is_complete,
+                            read_whole_at=began if event.is_complete else None,
+                            count=source.count(stream, since=began),
+                        )
+                    case Checkpoint():
+                        writer.commit(event.state, is_last=False)
+                        if not event.state:
+                            writer.restart_read()
+        raise AssertionError(f"{source.crm} ended its read of {stream.name} without a last checkpoint")
+
+    def _repair(self, last: Manifest, since: datetime) -> Manifest:
+        """Read again what changed since an instant; the place where the next read goes on stays."""
+        with self._writing() as writer:
+            for page in self._source.read_since(self._stream, since):
+                self._land(writer, page)
+            return writer.commit(last.state, is_last=last.is_last)
+
+    def _reconcile(self, last: Manifest) -> Manifest:
+        """Hold our keys against the CRM's: what it no longer lists is gone, what we lack is fetched."""
+        began = self._source.server_time()
+        compared = self._landing.compare(self._source.keys(self._stream))
+        with self._writing() as writer:
+            writer.delete(compared.gone)
+            manifest = writer.commit(last.state, is_last=True, count=self._source.count(self._stream, since=began))
+        if not compared.lacking:
+            return manifest
+        if len(compared.lacking) <= MANY:  # most likely they were added while we were looking
+            manifest = self._read(whole=False)
+        if self._landing.compare([compared.lacking]).lacking:
+            manifest = self._read(whole=True)
+        return manifest
+
+    @contextmanager
+    def _writing(self) -> Iterator[CommitWriter]:
+        writer = CommitWriter(self._landing, run_id=self._run_id, fields=self._fields)
+        try:
+            yield writer
+        except BaseException:
+            writer.discard()
+            raise
+
+    def _land(self, writer: CommitWriter, page: Page) -> None:
+        rows = writer.write(page.records)
+        self.rows += rows
+        self._on_rows(self._source.crm, self._stream.name, rows)
 
 
-def _is_off(landing: StreamLanding, manifest: Manifest) -> bool:
-    if manifest.source_count is None or not manifest.source_count_exact:
+def _is_off(manifest: Manifest) -> bool:
+    """Whether the CRM's count and ours differ by more than what changed in between explains."""
+    if manifest.source_count is None or manifest.live_rows is None or not manifest.source_count_exact:
         return False
-    return abs(manifest.source_count - landing.live_rows()) > manifest.source_count_slack
+    return abs(manifest.source_count - manifest.live_rows) > manifest.source_count_slack
 
 
 def _note_unavailable(landing: StreamLanding, run_id: str, reason: str) -> Manifest:

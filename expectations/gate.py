@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from expectations import dynamics, hubspot, quarantine, results, salesforce, scratch
+from expectations import dynamics, hubspot, quarantine, results, salesforce, scratch, zoho
 from expectations.declared import SourceReport, StreamDeclaration, row_rules, table_checks
 from expectations.rule import Check, CheckResult, Dimension, GateResult, Rule, Severity, Status
 from expectations.suite import Outcome, validate
@@ -20,6 +20,7 @@ RULES: Mapping[str, Mapping[str, tuple[Rule, ...]]] = {
     "salesforce": salesforce.RULES,
     "hubspot": hubspot.RULES,
     "dynamics": dynamics.RULES,
+    "zoho": zoho.RULES,
 }
 """CRM, then stream, to the rules that are its own."""
 

@@ -31,6 +31,8 @@ STAGED = (
     "stg_hubspot__deals",
     "stg_hubspot__deal_stages",
     "stg_dynamics__opportunities",
+    "stg_zoho__deals",
+    "stg_zoho__deal_stages",
 )
 SMALLEST_CLIFF = 100
 """A table that had fewer rows at the last publish may shrink as it likes."""
@@ -148,7 +150,7 @@ def _reconciles(id: str, table: str, reason: str, query: str) -> Check:
 
 def _staged(schemas: Mapping[str, str]) -> str:
     """Every accepted opportunity as it was staged, with its outcome as its own CRM sees it."""
-    salesforce, deals, stages, dynamics = (_place(schemas, table) for table in STAGED)
+    salesforce, deals, stages, dynamics, zoho, zoho_stages = (_place(schemas, table) for table in STAGED)
     return f"""
         select 'salesforce' as crm, is_won, amount
         from {salesforce}
@@ -167,6 +169,12 @@ def _staged(schemas: Mapping[str, str]) -> str:
         union all
         select 'dynamics' as crm, state_code = 1 as is_won, actual_amount as amount
         from {dynamics}
+        union all
+        select
+            'zoho' as crm,
+            stage_name in (select stage_name from {zoho_stages} where forecast_type = 'Closed Won') as is_won,
+            amount,
+        from {zoho}
     """
 
 

@@ -14,20 +14,21 @@ import typer
 from dotenv import load_dotenv
 from rich.console import Console
 
-from connectors.errors import ConfigurationError, ConnectorError
-from orchestration.settings import PROJECT_ROOT, STREAMS, Settings, read_settings
+from connectors.errors import ConnectorError
+from orchestration.sandbox import DEMO_PORT
+from orchestration.sandbox import app as sandbox
+from orchestration.settings import PROJECT_ROOT, Settings, read_settings
 
 if TYPE_CHECKING:
     from connectors.sandbox.server import Server
 
 DEMO_AS_OF = date(2026, 8, 14)
 """The sandbox company's today."""
-DEMO_PORT = 8750
 DEMO_HOME = PROJECT_ROOT / "data" / "demo"
 FAILED, MISUSED = 1, 2
+DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-sandbox = typer.Typer(no_args_is_help=True, help="A loopback server that speaks the CRMs' protocols.")
 app.add_typer(sandbox, name="sandbox")
 out = Console()
 err = Console(stderr=True)
@@ -47,9 +48,28 @@ def main() -> None:
 def run(
     as_of: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Recompute as of this date.")] = None,
     full_refresh: Annotated[bool, typer.Option(help="Read every record again, not only what changed.")] = False,
+    since: Annotated[
+        datetime | None, typer.Option(formats=DATES, help="Repair: read again what changed since this day.")
+    ] = None,
 ) -> None:
     """Pull the CRMs that are configured, check, build the marts, check again, publish."""
-    raise typer.Exit(_run(_configured(), as_of=as_of.date() if as_of else None, full_refresh=full_refresh))
+    as_of_day = as_of.date() if as_of else None
+    raise typer.Exit(_run(_configured(), as_of=as_of_day, full_refresh=full_refresh, since=since))
+
+
+@app.command()
+def check() -> None:
+    """Try the credentials and permissions of each CRM, and tell what would be pulled, with about how many API calls."""
+    from rich.progress import Progress
+
+    from orchestration.check import check_crms, check_report
+
+    settings = _configured()
+    with Progress(console=err, transient=True) as bars:
+        bar = bars.add_task("asking", total=sum(len(settings.streams[crm]) for crm in settings.credentials))
+        checks = check_crms(settings, lambda crm, stream: bars.update(bar, advance=1, description=f"{crm} {stream}"))
+    out.print(check_report(checks))
+    raise typer.Exit(FAILED if any(check.is_blocking for check in checks) else 0)
 
 
 @app.command()
@@ -57,9 +77,9 @@ def status() -> None:
     """Tell what is fresh, blocked, quarantined and published."""
     from orchestration.status import is_blocked, status_report
 
-    home = read_settings(os.environ).home
-    out.print(status_report(home))
-    raise typer.Exit(FAILED if is_blocked(home) else 0)
+    settings = read_settings(os.environ)
+    out.print(status_report(settings))
+    raise typer.Exit(FAILED if is_blocked(settings.home) else 0)
 
 
 @app.command()
@@ -68,7 +88,7 @@ def demo() -> None:
     home = os.environ.get("ATTAIN_HOME", str(DEMO_HOME))
     with _sandbox_company() as server:
         settings = read_settings({"ATTAIN_HOME": home, **server.environment()})
-        raise typer.Exit(_run(settings, as_of=DEMO_AS_OF, full_refresh=False))
+        raise typer.Exit(_run(settings, as_of=DEMO_AS_OF))
 
 
 @app.command()
@@ -84,32 +104,6 @@ def dev(port: Annotated[int, typer.Option(help="Where the page is served.")] = 3
         os.environ.update(server.environment())
         os.environ.setdefault("ATTAIN_HOME", str(DEMO_HOME))
         raise typer.Exit(start_ui(read_settings(os.environ), port))
-
-
-@sandbox.command()
-def serve(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = DEMO_PORT,
-    folder: Annotated[Path | None, typer.Option("--from", help="Serve a folder of CSV exports.")] = None,
-    crm: Annotated[str, typer.Option("--as", help=f"With --from: {', '.join(STREAMS)}.")] = "salesforce",
-    seed: Annotated[int, typer.Option(help="Another generated company.")] = 1,
-) -> None:
-    """Serve the sandbox company, or a folder of CSV exports as one of the CRMs, until Ctrl-C."""
-    from connectors.sandbox.folder import read
-    from connectors.sandbox.generate import generate
-    from connectors.sandbox.server import is_free
-    from connectors.sandbox.server import serve as serve_until_stopped
-
-    def tell(server: "Server") -> None:
-        out.print("Serving until Ctrl-C. To pull from it, set in another shell:")
-        for name, value in server.environment().items():
-            out.print(f"export {name}={value}", highlight=False, soft_wrap=True)
-
-    if crm not in STREAMS:
-        raise ConfigurationError(f"--as {crm}: the sandbox speaks {', '.join(STREAMS)}.")
-    if not is_free(port):
-        raise ConfigurationError(f"Port {port} is in use by another program; give another one with --port.")
-    company = read(folder, crm) if folder else generate(seed=seed)
-    serve_until_stopped(company, port=port, on_start=tell)
 
 
 @contextmanager
@@ -130,13 +124,13 @@ def _configured() -> Settings:
     return settings
 
 
-def _run(settings: Settings, *, as_of: date | None, full_refresh: bool) -> int:
+def _run(settings: Settings, *, as_of: date | None, full_refresh: bool = False, since: datetime | None = None) -> int:
     from orchestration.console import ConsoleProgress, timing_table
     from orchestration.nightly import run_nightly
     from orchestration.summary import published_files, published_summary
 
     progress = ConsoleProgress(out)
-    outcome = run_nightly(settings, progress, as_of=as_of, full_refresh=full_refresh)
+    outcome = run_nightly(settings, progress, as_of=as_of, full_refresh=full_refresh, since=since)
     if outcome.is_success:
         out.print(published_summary(settings.home))
     out.print(timing_table(progress))

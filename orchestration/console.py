@@ -30,6 +30,8 @@ class ConsoleProgress:
         self._began: dict[str, float] = {}
         self.pulled: dict[str, int] = {}
         """Record versions read so far, by CRM."""
+        self.called: dict[str, int] = {}
+        """API calls made so far, by CRM."""
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -45,6 +47,10 @@ class ConsoleProgress:
                 self._crms[crm] = self._bars.add_task(crm, total=None)
             self.pulled[crm] = self.pulled.get(crm, 0) + rows
             self._bars.update(self._crms[crm], description=f"{crm}: {self.pulled[crm]:,} rows, now {stream}")
+
+    def calls(self, crm: str, calls: int) -> None:
+        """Note what a CRM was asked."""
+        self.called[crm] = calls
 
     def stage(self, name: str) -> None:
         """Move on; a stage named twice, such as the gates of several CRMs, is one stage."""
@@ -66,9 +72,12 @@ def timing_table(progress: ConsoleProgress) -> Table:
     """Show how long each stage took, what was pulled, and how much memory the run needed."""
     table = Table("stage", "seconds", "", title="This run", title_justify="left", title_style="bold")
     table.box = box.SIMPLE_HEAD
-    pulled = ", ".join(f"{crm} {rows:,}" for crm, rows in sorted(progress.pulled.items()))
+    pulled = ", ".join(
+        f"{crm} {progress.pulled.get(crm, 0):,} rows in {calls:,} calls"
+        for crm, calls in sorted(progress.called.items())
+    )
     for stage, seconds in progress.seconds().items():
-        table.add_row(stage, f"{seconds:.1f}", f"rows: {pulled or 'none'}" if stage == "pull" else "")
+        table.add_row(stage, f"{seconds:.1f}", pulled if stage == "pull" else "")
     table.add_row("all", f"{sum(progress.seconds().values()):.1f}", f"peak memory {_peak_mebibytes():,} MiB")
     return table
 

@@ -29,7 +29,7 @@ def build_definitions(settings: Settings, progress: Progress | None = None) -> d
             published_asset(public),
         ],
         asset_checks=[
-            *gates(crms),
+            *gates(settings, crms),
             marts_gate(public),
         ],
         jobs=[automation.nightly],

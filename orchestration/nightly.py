@@ -3,9 +3,9 @@
 What the job consists of is in `definitions`; what it looks like in `console`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,12 @@ class Outcome:
 
 
 def run_nightly(
-    settings: Settings, progress: ConsoleProgress, *, as_of: date | None = None, full_refresh: bool = False
+    settings: Settings,
+    progress: ConsoleProgress,
+    *,
+    as_of: date | None = None,
+    full_refresh: bool = False,
+    since: datetime | None = None,
 ) -> Outcome:
     """Run the job once and say how it went; what Dagster and dbt print goes to a log file."""
     log = settings.home / "logs" / "attain-run.log"
@@ -38,10 +43,11 @@ def run_nightly(
         tools_output_in(log),
         dg.DagsterInstance.from_config(str(dagster_home(settings))) as instance,
     ):
+        pull = {"full_refresh": full_refresh, "since": since.isoformat() if since else None}
         job = build_definitions(settings, progress).resolve_job_def("nightly")
         result = job.execute_in_process(
             run_config={
-                "ops": {"pull": {"config": {"full_refresh": full_refresh}}},
+                "ops": {"pull": {"config": pull}},
                 "resources": {"run": {"config": {"as_of": as_of.isoformat()} if as_of else {}}},
             },
             instance=instance,
@@ -50,7 +56,11 @@ def run_nightly(
     return Outcome(
         is_success=result.success,
         errors=_errors(result, settings.home),
-        warnings=_failed_gates(result, dg.AssetCheckSeverity.WARN) + _found_by_dbt(result, settings.home, "warn"),
+        warnings=[
+            *_drift(result),
+            *_failed_gates(result, dg.AssetCheckSeverity.WARN),
+            *_found_by_dbt(result, settings.home, "warn"),
+        ],
         log=log,
     )
 
@@ -67,6 +77,15 @@ def _errors(result: dg.ExecuteInProcessResult, home: Path) -> list[str]:
         errors += found or [told or _root_message(failure.error)]
     ends = [event for event in result.all_events if event.event_type_value == "PIPELINE_FAILURE"]
     return errors or [_root_message(event.job_failure_data.error) for event in ends]
+
+
+def _drift(result: dg.ExecuteInProcessResult) -> Iterable[str]:
+    """What became of the CRMs' fields since the night before."""
+    for event in result.get_asset_materialization_events():
+        materialization = event.step_materialization_data.materialization
+        for name, value in materialization.metadata.items():
+            if name.startswith("fields "):
+                yield f"{materialization.asset_key.to_user_string()}: {name}: {value.value}"
 
 
 def _found_by_dbt(result: dg.ExecuteInProcessResult, home: Path, *statuses: str) -> list[str]:

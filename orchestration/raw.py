@@ -6,19 +6,21 @@ The assets follow from the streams' declarations; adding a stream needs no edit 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from connectors.errors import ApiFailed, ConnectorError, IncompleteRead
 from connectors.landing import StreamLanding
 from connectors.stream import Stream
-from connectors.sync import Pulled, pull
+from connectors.sync import Mode, Pulled, pull
 from expectations.declared import SourceReport
 from expectations.gate import check_stream
 from expectations.quarantine import write_empty
 from orchestration.checks import as_check_result
 from orchestration.resources import Progress, Run
-from orchestration.settings import STREAMS, Settings
+from orchestration.settings import Settings
 
 WORTH_A_RETRY = (ApiFailed, IncompleteRead)
 
@@ -35,6 +37,9 @@ class PullConfig(dg.Config):
     """Options of the pull."""
 
     full_refresh: bool = False
+    """Read everything again, as if nothing had landed yet."""
+    since: str | None = None
+    """Read again what changed since this day or instant; where the last read ended is kept."""
 
 
 def raw_assets(settings: Settings, crms: Sequence[str]) -> dg.AssetsDefinition:
@@ -42,7 +47,7 @@ def raw_assets(settings: Settings, crms: Sequence[str]) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name="pull",
-        specs=[_spec(crm, stream) for crm in crms for stream in STREAMS[crm]],
+        specs=[_spec(crm, stream) for crm in crms for stream in settings.streams[crm]],
         can_subset=True,
         retry_policy=dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL),
     )
@@ -53,11 +58,12 @@ def raw_assets(settings: Settings, crms: Sequence[str]) -> dg.AssetsDefinition:
         progress: dg.ResourceParam[Progress],
     ) -> Iterator[dg.MaterializeResult[None]]:
         progress.stage("pull")
-        declare_all_streams(run)
+        declare_all_streams(settings, run)
+        mode = _mode(settings, config)
         selected = _by_crm(context.selected_asset_keys)
 
         def pull_one(crm: str) -> CrmPull:
-            return _pull_crm(settings, crm, selected[crm], run, progress, full_refresh=config.full_refresh)
+            return _pull_crm(settings, crm, selected[crm], run, progress, mode)
 
         with ThreadPoolExecutor(len(selected)) as pool:
             pulls = dict(zip(selected, pool.map(pull_one, selected), strict=True))
@@ -68,22 +74,20 @@ def raw_assets(settings: Settings, crms: Sequence[str]) -> dg.AssetsDefinition:
     return pull_crms
 
 
-def gates(crms: Sequence[str]) -> list[dg.AssetChecksDefinition]:
+def gates(settings: Settings, crms: Sequence[str]) -> list[dg.AssetChecksDefinition]:
     """Build one blocking check for each raw asset, run by one step for each CRM."""
-    return [_gate(crm) for crm in crms]
+    return [_gate(crm, settings.streams[crm]) for crm in crms]
 
 
-def declare_all_streams(run: Run) -> None:
+def declare_all_streams(settings: Settings, run: Run) -> None:
     """Give SQL an empty table for whatever the CRMs that are off would have brought."""
-    for crm, streams in STREAMS.items():
+    for crm, streams in settings.streams.items():
         for stream in streams:
             StreamLanding(run.home, crm, stream).declare()
             write_empty(run.home, crm, stream.name)
 
 
-def _gate(crm: str) -> dg.AssetChecksDefinition:
-    streams = STREAMS[crm]
-
+def _gate(crm: str, streams: Sequence[Stream]) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         name=f"gate_{crm}",
         specs=[
@@ -143,35 +147,43 @@ def _by_crm(keys: Iterable[dg.AssetKey]) -> Mapping[str, set[str]]:
     return selected
 
 
-def _pull_crm(
-    settings: Settings, crm: str, names: set[str], run: Run, progress: Progress, *, full_refresh: bool
-) -> CrmPull:
+def _pull_crm(settings: Settings, crm: str, names: set[str], run: Run, progress: Progress, mode: Mode) -> CrmPull:
     result = CrmPull()
     try:
         source = settings.connect(crm)
-        for stream in STREAMS[crm]:
+        for stream in settings.streams[crm]:
             if stream.name in names:
                 result.done.append(
-                    pull(
-                        source,
-                        stream,
-                        home=run.home,
-                        run_id=run.run_id,
-                        full_refresh=full_refresh,
-                        on_rows=progress.rows,
-                    )
+                    pull(source, stream, home=run.home, run_id=run.run_id, mode=mode, on_rows=progress.rows)
                 )
+                progress.calls(crm, source.budget.calls)
     except ConnectorError as error:
         result.error = error
     return result
 
 
+def _mode(settings: Settings, config: PullConfig) -> Mode:
+    try:
+        since = datetime.fromisoformat(config.since) if config.since else None
+    except ValueError:
+        raise dg.Failure(
+            f"since must be a day or an instant such as 2026-08-14, not {config.since!r}.", allow_retries=False
+        ) from None
+    return Mode(
+        full_refresh=config.full_refresh,
+        since=since.replace(tzinfo=since.tzinfo or ZoneInfo(settings.timezone)) if since else None,
+        whole_every=settings.whole_every,
+    )
+
+
 def _materialized(pulled: Pulled) -> dg.MaterializeResult[None]:
-    metadata: dict[str, int | str] = {"dagster/row_count": pulled.rows}
+    metadata: dict[str, int | str] = {"dagster/row_count": pulled.rows, "API calls": pulled.calls}
     if pulled.source_count is not None:
         metadata["records in the CRM"] = pulled.source_count
     if pulled.missing_fields:
         metadata["fields not readable"] = ", ".join(pulled.missing_fields)
+    for kind, names in pulled.drift.items():
+        metadata[f"fields {kind}"] = ", ".join(names)
     if pulled.unavailable:
         metadata["unavailable"] = pulled.unavailable
     return dg.MaterializeResult(asset_key=[pulled.crm, pulled.stream], metadata=metadata)

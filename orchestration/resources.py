@@ -23,6 +23,9 @@ class Progress(Protocol):
     def rows(self, crm: str, stream: str, rows: int) -> None:
         """`rows` more record versions have been read."""
 
+    def calls(self, crm: str, calls: int) -> None:
+        """So many API calls have been made in all."""
+
     def stage(self, name: str) -> None:
         """A new stage begins."""
 
@@ -31,6 +34,9 @@ class Silent:
     """Tells nobody; the Dagster UI has its own view."""
 
     def rows(self, crm: str, stream: str, rows: int) -> None:
+        """Do nothing."""
+
+    def calls(self, crm: str, calls: int) -> None:
         """Do nothing."""
 
     def stage(self, name: str) -> None:

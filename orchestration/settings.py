@@ -3,13 +3,15 @@
 Nothing is opened or contacted here; a half-set CRM is an error that names the variables.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from connectors import dynamics, hubspot, salesforce
+from connectors import dynamics, hubspot, salesforce, zoho
 from connectors.errors import ConfigurationError
+from connectors.options import Options
 from connectors.stream import Source, Stream
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -18,10 +20,19 @@ STREAMS: Mapping[str, Sequence[Stream]] = {
     "salesforce": salesforce.STREAMS,
     "hubspot": hubspot.STREAMS,
     "dynamics": dynamics.STREAMS,
+    "zoho": zoho.STREAMS,
 }
 """Every CRM that Attain reads, on or off, in the order people see them."""
 
-Credentials = salesforce.Credentials | hubspot.Credentials | dynamics.Credentials
+CUSTOM_STREAMS: Mapping[str, tuple[str, Callable[[str], Stream]]] = {
+    "salesforce": ("SALESFORCE_OBJECTS", salesforce.custom_stream),
+    "hubspot": ("HUBSPOT_OBJECTS", hubspot.custom_stream),
+    "dynamics": ("DYNAMICS_TABLES", dynamics.custom_stream),
+    "zoho": ("ZOHO_MODULES", zoho.custom_stream),
+}
+"""The variable that names an organisation's own objects, and how one of them is read."""
+
+Credentials = salesforce.Credentials | hubspot.Credentials | dynamics.Credentials | zoho.Credentials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +50,23 @@ class Settings:
     """Where a failed night is told, as a chat message."""
     credentials: Mapping[str, Credentials]
     """By CRM; a CRM that is off is absent."""
+    streams: Mapping[str, Sequence[Stream]]
+    """By CRM: what every organisation has, and the objects of its own that were named."""
+    options: Options
+    whole_every: timedelta
+    """How old a whole read may become where a cursor does not see every change."""
 
     def connect(self, crm: str) -> Source:
         """Log in to one CRM."""
         match self.credentials[crm]:
             case salesforce.Credentials() as credentials:
-                return salesforce.Salesforce(credentials)
+                return salesforce.Salesforce(credentials, self.options)
             case hubspot.Credentials() as credentials:
-                return hubspot.HubSpot(credentials)
+                return hubspot.HubSpot(credentials, self.options)
+            case dynamics.Credentials() as credentials:
+                return dynamics.Dynamics(credentials, self.options)
             case credentials:
-                return dynamics.Dynamics(credentials)
+                return zoho.Zoho(credentials, self.options)
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -63,16 +81,44 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         "salesforce": _salesforce(env),
         "hubspot": _hubspot(env),
         "dynamics": _dynamics(env),
+        "zoho": _zoho(env),
     }
-    _refuse_zoho(env)
+    home = _home(env.get("ATTAIN_HOME", str(PROJECT_ROOT / "data")))
     return Settings(
-        home=_home(env.get("ATTAIN_HOME", str(PROJECT_ROOT / "data"))),
+        home=home,
         timezone=_timezone(env.get("ATTAIN_TIMEZONE", "UTC")),
         currency=env.get("ATTAIN_CURRENCY", "USD"),
         schedule=env.get("ATTAIN_SCHEDULE", "0 2 * * *"),
         alert_webhook=env.get("ATTAIN_ALERT_WEBHOOK"),
         credentials={crm: credentials for crm, credentials in found.items() if credentials},
+        streams={crm: (*STREAMS[crm], *_custom_streams(env, crm)) for crm in STREAMS},
+        options=Options(
+            excluded_fields=tuple(_words(env.get("ATTAIN_EXCLUDE_FIELDS", ""))),
+            reserve=_number(env, "ATTAIN_API_RESERVE", 10, highest=90) / 100,
+            token_folder=home / "tokens",
+        ),
+        whole_every=timedelta(days=_number(env, "ATTAIN_WHOLE_READ_DAYS", 7, highest=366)),
     )
+
+
+def _custom_streams(env: Mapping[str, str], crm: str) -> Sequence[Stream]:
+    variable, declare = CUSTOM_STREAMS[crm]
+    known = {stream.object.lower() for stream in STREAMS[crm]} | {stream.name for stream in STREAMS[crm]}
+    streams = [declare(name) for name in _words(env.get(variable, ""))]
+    if twice := sorted({stream.object for stream in streams if {stream.object.lower(), stream.name} & known}):
+        raise ConfigurationError(f"{variable} names {', '.join(twice)}, which Attain reads anyway; take it out.")
+    return streams
+
+
+def _words(text: str) -> Sequence[str]:
+    return text.replace(",", " ").split()
+
+
+def _number(env: Mapping[str, str], name: str, default: int, *, highest: int) -> int:
+    text = env.get(name, str(default))
+    if not text.isdecimal() or int(text) > highest:
+        raise ConfigurationError(f"{name} must be a whole number from 0 to {highest}, not {text!r}.")
+    return int(text)
 
 
 def _salesforce(env: Mapping[str, str]) -> salesforce.Credentials | None:
@@ -114,10 +160,17 @@ def _dynamics(env: Mapping[str, str]) -> dynamics.Credentials | None:
     )
 
 
-def _refuse_zoho(env: Mapping[str, str]) -> None:
-    """Say so rather than skip a CRM that somebody believes to be on."""
-    if any(name.startswith("ZOHO_") for name in env):
-        raise ConfigurationError("Zoho CRM is not connected in this version of Attain. Unset the ZOHO_ variables.")
+def _zoho(env: Mapping[str, str]) -> zoho.Credentials | None:
+    if not _is_on(env, "ZOHO_", "ZOHO_CLIENT_ID", "ZOHO_CLIENT_SECRET", "ZOHO_REFRESH_TOKEN"):
+        return None
+    return zoho.Credentials(
+        client_id=env["ZOHO_CLIENT_ID"],
+        client_secret=env["ZOHO_CLIENT_SECRET"],
+        refresh_token=env["ZOHO_REFRESH_TOKEN"],
+        accounts_url=_url(env, "ZOHO_ACCOUNTS_URL", zoho.PUBLIC_ACCOUNTS_URL),
+        url=_url(env, "ZOHO_URL") if "ZOHO_URL" in env else None,
+        ca_bundle=env.get("ATTAIN_CA_BUNDLE"),
+    )
 
 
 def _is_on(env: Mapping[str, str], prefix: str, *required: str) -> bool:

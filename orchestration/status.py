@@ -15,13 +15,14 @@ from expectations.quarantine import open_quarantine
 from expectations.results import latest_results
 from expectations.rule import GateResult
 from orchestration.checks import describe
-from orchestration.settings import STREAMS
+from orchestration.settings import Settings
 
 
-def status_report(home: Path) -> RenderableType:
+def status_report(settings: Settings) -> RenderableType:
     """Render the state of everything under the data folder."""
+    home = settings.home
     results = {(result.crm, result.stream): result for result in latest_results(home)}
-    return Group(_streams(home, results), _quarantine(home), _published(home))
+    return Group(_streams(settings, results), _quarantine(home), _published(home))
 
 
 def is_blocked(home: Path) -> bool:
@@ -29,11 +30,11 @@ def is_blocked(home: Path) -> bool:
     return any(result.blocks for result in latest_results(home))
 
 
-def _streams(home: Path, results: dict[tuple[str, str], GateResult]) -> Table:
+def _streams(settings: Settings, results: dict[tuple[str, str], GateResult]) -> Table:
     table = Table("CRM", "stream", "last pulled (UTC)", "records", "gate", title="Streams", title_justify="left")
-    for crm, streams in STREAMS.items():
+    for crm, streams in settings.streams.items():
         for stream in streams:
-            if manifest := StreamLanding(home, crm, stream).last_manifest():
+            if manifest := StreamLanding(settings.home, crm, stream).last_manifest():
                 result = results.get((crm, stream.name))
                 table.add_row(crm, stream.name, manifest.committed_at[:16], *_verdict(manifest, result))
     if marts := results.get(("warehouse", "marts")):

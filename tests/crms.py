@@ -3,6 +3,7 @@
 What ought to have landed is told from the sandbox's store; neither connectors nor SQL of the product are asked for it.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,11 +17,12 @@ import requests
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from connectors.sandbox import dynamics, hubspot, salesforce
+from connectors.landing import as_text
+from connectors.sandbox import dynamics, hubspot, salesforce, zoho
 from connectors.sandbox.server import Server
 from connectors.sandbox.store import ALL, DELETED, LIVE, Where
 from connectors.stream import Kind, Source, Stream
-from connectors.sync import Pulled, pull
+from connectors.sync import Mode, Pulled, pull
 from orchestration.settings import STREAMS, read_settings
 
 Rows = dict[str, dict[str, Any]]
@@ -73,8 +75,26 @@ WORDS = {
         modified="modifiedon",
         pages=r"GET .*/v9.2/opportunities\?",
     ),
+    "zoho": Words(
+        deals="deals",
+        accounts="accounts",
+        deal="Deals",
+        account="Accounts",
+        name="Deal_Name",
+        amount="Amount",
+        modified="Modified_Time",
+        pages=r"GET .*/v8/Deals\?|POST .*/v8/coql",
+    ),
 }
-RECORD_IDS = {"salesforce": salesforce.record_id, "hubspot": hubspot.record_id, "dynamics": dynamics.record_id}
+RECORD_IDS = {
+    "salesforce": salesforce.record_id,
+    "hubspot": hubspot.record_id,
+    "dynamics": dynamics.record_id,
+    "zoho": zoho.record_id,
+}
+
+
+SUBFORMS = ("Quoted_Items", "Ordered_Items", "Invoiced_Items", "Payments")
 
 
 class HangUp(Response):
@@ -125,10 +145,10 @@ class Org:
     def stream(self, name: str) -> Stream:
         return next(stream for stream in STREAMS[self.crm] if stream.name == name)
 
-    def pull(self, stream: str | Stream, *, full_refresh: bool = False) -> Pulled:
+    def pull(self, stream: str | Stream, **mode: Any) -> Pulled:
         self.runs += 1
         stream = self.stream(stream) if isinstance(stream, str) else stream
-        return pull(self.source, stream, home=self.home, run_id=f"run-{self.runs:03d}", full_refresh=full_refresh)
+        return pull(self.source, stream, home=self.home, run_id=f"run-{self.runs:03d}", mode=Mode(**mode))
 
     def answer(self, pattern: str, response: Callable[[], Response], *, after: int = 0, times: int = 1) -> None:
         """Answer some of the requests that match `pattern` (on `METHOD URL`) in the CRM's place."""
@@ -184,13 +204,15 @@ class Org:
         return {row[declared.key]: _typed(declared, row) for row in self._truth(declared)}
 
     def _truth(self, stream: Stream) -> Iterator[dict[str, Any]]:
-        if self.crm == "hubspot" and stream.name == "deal_stages":
-            yield from _stages(self.server)
-        elif self.crm == "hubspot" and stream.name == "owners":
-            yield from map(hubspot._owner, self.server.store.find("hubspot.owners", ALL))
+        if self.crm == "hubspot" and stream.name in HUBSPOT_LISTINGS:
+            yield from HUBSPOT_LISTINGS[stream.name](self.server)
+        elif self.crm == "dynamics" and stream.name == "option_labels":
+            yield from _option_labels(self.server)
         else:
+            if f"{self.crm}.{stream.object}" not in self.server.store.tables:
+                return
             where = LIVE & Where("merged = 0") if stream.fields.get("merged") else LIVE
-            for row in self.server.store.find(f"{self.crm}.{stream.object}", where):
+            for row in map(_opened, self.server.store.find(f"{self.crm}.{stream.object}", where)):
                 yield row | {column: self._associated(row, to) for column, to in stream.associations.items()}
 
     def _associated(self, row: Mapping[str, Any], to: str) -> str:
@@ -261,6 +283,65 @@ def _stages(server: Server) -> Iterator[dict[str, Any]]:
             "createdAt": stamp,
             "updatedAt": stamp,
         }
+
+
+def _history(server: Server) -> Iterator[dict[str, Any]]:
+    live = {row["hs_object_id"] for row in server.store.find("hubspot.deals")}
+    for row in server.store.find("hubspot.history"):
+        if row["record_id"] in live:
+            id = f"{row['record_id']}:{row['property']}:{row['timestamp']}"
+            yield {**row, "id": id, "deal_id": row["record_id"], "sourceType": "CRM_UI"}
+
+
+def _choices(server: Server) -> Iterator[dict[str, Any]]:
+    for object in ("companies", "contacts", "leads", "deals", "products"):
+        for described in server.sandbox.hubspot.settings.described(hubspot.OBJECTS[object]):
+            for option in described["options"]:
+                id = f"{object}:{described['name']}:{option['value']}"
+                yield {**option, "id": id, "object": object, "property": described["name"]}
+
+
+def _account(server: Server) -> Iterator[dict[str, Any]]:
+    currencies = sorted(set(server.sandbox.company.rates) - {server.sandbox.company.currency})
+    yield {
+        "portalId": "4242",
+        "accountType": "STANDARD",
+        "timeZone": "UTC",
+        "companyCurrency": server.sandbox.company.currency,
+        "additionalCurrencies": currencies,
+        "utcOffset": "+00:00",
+    }
+
+
+HUBSPOT_LISTINGS: Mapping[str, Callable[[Server], Iterator[dict[str, Any]]]] = {
+    "account_info": _account,
+    "deal_history": _history,
+    "deal_stages": _stages,
+    "exchange_rates": lambda server: server.sandbox.hubspot.settings.rates(),
+    "owners": lambda server: map(hubspot.owner_answer, server.store.find("hubspot.owners", ALL)),
+    "property_options": _choices,
+}
+
+
+def _option_labels(server: Server) -> Iterator[dict[str, Any]]:
+    vendor = server.sandbox.dynamics
+    for (table, column), labels in vendor.choices.labels.items():
+        if column in vendor.entities[table].columns and table in {stream.object for stream in STREAMS["dynamics"]}:
+            for value, label in labels.items():
+                id = f"{table}.{column}.{value}"
+                yield {"option_id": id, "table_name": table, "column_name": column, "value": value, "label": label}
+
+
+def _targets(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Which table each lookup into several (Dynamics) leads to."""
+    lookups = dynamics.POLYMORPHIC.items()
+    return {f"_{name}_value_type": row[companion] for name, (companion, _) in lookups if companion in row}
+
+
+def _opened(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its subforms (Zoho CRM), which the store keeps as JSON, as the landing writes lists."""
+    subforms = {name: as_text(json.loads(row[name], parse_float=Decimal)) for name in SUBFORMS if row.get(name)}
+    return {**row, **subforms, **_targets(row)}
 
 
 def _typed(stream: Stream, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,5 +75,5 @@ def published_bytes(home: Path) -> Mapping[str, bytes]:
 def status_text(home: Path) -> str:
     """What `attain status` prints."""
     console = Console(width=300, file=io.StringIO())
-    console.print(status_report(home))
+    console.print(status_report(read_settings({"ATTAIN_HOME": str(home)})))
     return console.file.getvalue()

@@ -26,6 +26,8 @@ AGGREGATES = {
     "MIN": "min({})",
     "MAX": "max({})",
 }
+LONGEST = 100_000
+"""Characters of a statement."""
 RESERVED = {
     "WHERE",
     "ORDER",
@@ -94,10 +96,13 @@ class _Parser:
     """Recursive descent over the tokens, one method for each thing in the grammar."""
 
     def __init__(self, text: str, tables: Mapping[str, Table]) -> None:
+        if len(text) > LONGEST:
+            raise SoqlError("QUERY_TOO_COMPLICATED", f"SOQL statements cannot be longer than {LONGEST} characters.")
         self.text = text
         self.tables = tables
         self.tokens = list(self._tokens())
         self.at = 0
+        self.columns: dict[str, Column] = {}
 
     def _tokens(self) -> Any:
         position = 0
@@ -180,7 +185,9 @@ class _Parser:
 
     def table(self) -> Table:
         position = self.tokens[self.at][2] if self.at < len(self.tokens) else len(self.text)
-        name = self.name()
+        # an object may be called like a word of the language: Order is
+        is_known = position < len(self.text) and self.tokens[self.at][1].lower() in self.tables
+        name = self.take("word") if is_known else self.name()
         if name.lower() not in self.tables:
             near = self.text[max(0, position - 20) : position + len(name)]
             raise SoqlError(
@@ -189,12 +196,13 @@ class _Parser:
                 " not supported. If you are attempting to use a custom object, be sure to append the '__c' after the"
                 " custom object name. Please reference your WSDL or the describe call for the appropriate names.",
             )
-        return self.tables[name.lower()]
+        table = self.tables[name.lower()]
+        self.columns = {column.name.lower(): column for column in table.columns.values()}
+        return table
 
     def column(self, table: Table, name: str) -> Column:
-        for column in table.columns.values():
-            if column.name.lower() == name.lower():
-                return column
+        if column := self.columns.get(name.lower()):
+            return column
         entity = table.name.partition(".")[2]
         if "." in name:
             raise SoqlError(

@@ -5,7 +5,7 @@ It stores, filters, sorts, pages and counts; what a record means, and how it loo
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -128,6 +128,7 @@ class Store:
         self.tables: dict[str, Table] = {}
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
+        self._connection.execute("pragma synchronous = off")  # a sandbox that dies is filled anew
         self._version = 0
 
     @property
@@ -208,6 +209,23 @@ class Store:
         kinds += [Kind.INTEGER, Kind.BOOLEAN, Kind.TIMESTAMP]
         return [dict(zip(names, map(restored, kinds, row), strict=True)) for row in found]
 
+    def each(
+        self,
+        table: str,
+        expressions: Sequence[str],
+        where: Where = LIVE,
+        *,
+        order_by: str = "",
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> Iterator[tuple[Any, ...]]:
+        """SQL expressions over the records that meet a condition, one by one; nothing is written until the last."""
+        sql = f'select {", ".join(expressions)} from "{table}" where {where.sql}'
+        sql += f" order by {order_by}" if order_by else ""
+        sql += f" limit {-1 if limit is None else limit} offset {offset}"
+        with self._lock:
+            yield from self._connection.execute(sql, [stored(v) for v in where.values])
+
     def get(self, table: str, key: str, where: Where = LIVE) -> Row | None:
         """The record with a key."""
         found = self.find(table, where & Where(f'"{self.tables[table].key}" = ?', (key,)), limit=1)
@@ -223,11 +241,14 @@ class Store:
         """How many records meet a condition."""
         return int(self.values(table, ["count(*)"], where)[0])
 
-    def update(self, table: str, key: str, changes: Mapping[str, Any]) -> None:
-        """Change fields of a record, and nothing else: stamps are part of `changes`."""
+    def update(self, table: str, key: str, changes: Mapping[str, Any], *, quietly: bool = False) -> None:
+        """Change fields of a record, and nothing else: stamps are part of `changes`.
+
+        Quietly: not even the version moves, as when a formula is worked out anew.
+        """
         with self._lock:
-            self._version += 1
-            changed = {**changes, VERSION: self._version}
+            self._version += not quietly
+            changed = dict(changes) if quietly else {**changes, VERSION: self._version}
             assignments = ", ".join(f'"{name}" = ?' for name in changed)
             self._connection.execute(
                 f'update "{table}" set {assignments} where "{self.tables[table].key}" = ?',

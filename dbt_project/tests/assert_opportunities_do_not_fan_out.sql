@@ -11,6 +11,8 @@ with accepted as (
     ) as merged on merged.deal_id = deals.deal_id
     union all
     select 'dynamics:' || opportunity_id from {{ ref('stg_dynamics__opportunities') }}
+    union all
+    select 'zoho:' || deal_id from {{ ref('stg_zoho__deals') }}
 )
 
 select

@@ -48,7 +48,7 @@ def served(crm: str, small: Company, address: Server, home: Path) -> Iterator[Or
         yield Org(crm, Server(sandbox, address.url), home)
 
 
-@pytest.fixture(params=["salesforce", "hubspot", "dynamics"])
+@pytest.fixture(params=["salesforce", "hubspot", "dynamics", "zoho"])
 def org(request: pytest.FixtureRequest, small: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
     """Each CRM in turn."""
     with served(request.param, small, address, tmp_path) as org:

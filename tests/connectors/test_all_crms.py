@@ -3,6 +3,7 @@
 import gc
 import json
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,13 +15,21 @@ import trustme
 from crms import HangUp, Org, error_page
 from starlette.responses import JSONResponse, Response
 
-from connectors import dynamics, hubspot, salesforce
+from connectors import hubspot, salesforce, zoho
 from connectors.errors import ApiFailed, AuthenticationFailed, ConnectorError, Refused
 from connectors.sandbox.company import Company
+from connectors.sandbox.dynamics import described
 from connectors.sandbox.server import Server, running
 from orchestration.settings import STREAMS
 
-OVERLAPS = {"salesforce": salesforce.OVERLAP, "hubspot": hubspot.OVERLAP, "dynamics": timedelta(0)}
+OVERLAPS = {
+    "salesforce": salesforce.OVERLAP,
+    "hubspot": hubspot.OVERLAP,
+    "dynamics": timedelta(0),
+    "zoho": zoho.OVERLAP,
+}
+ABSENT: dict[str, set[str]] = defaultdict(set, salesforce={"Quote", "QuoteLineItem", "Asset"})
+"""Objects that the sandbox's company has no use for."""
 HARD_TEXTS = (
     "NA",
     "None",
@@ -37,7 +46,8 @@ def test_a_full_read_lands_what_the_crm_has(org: Org) -> None:
         pulled = org.pull(stream.name)
         truth = org.truth(stream.name)
         assert org.landed(stream.name) == truth, stream.name
-        assert pulled.source_count in (len(truth), None) and not pulled.missing_fields and not pulled.unavailable
+        assert pulled.source_count in (len(truth), None) and not pulled.missing_fields
+        assert bool(pulled.unavailable) == (stream.object in ABSENT[org.crm])
 
 
 def test_values_land_exactly(org: Org) -> None:
@@ -136,11 +146,13 @@ def test_many_rows_of_one_moment_land_once_each(org: Org) -> None:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small that Halden's 300 deals take several commits."""
-    monkeypatch.setattr(salesforce, "SLICE_ROWS", 60)
+    monkeypatch.setattr("connectors.salesforce.source.SLICE_ROWS", 60)
     monkeypatch.setattr(hubspot, "LIST_PAGE", 30)
     monkeypatch.setattr(hubspot, "PAGES_PER_COMMIT", 2)
-    monkeypatch.setattr(dynamics, "PAGE_ROWS", 30)
-    monkeypatch.setattr(dynamics, "PAGES_PER_COMMIT", 2)
+    monkeypatch.setattr("connectors.dynamics.source.PAGE_ROWS", 30)
+    monkeypatch.setattr("connectors.dynamics.source.PAGES_PER_COMMIT", 2)
+    monkeypatch.setattr(zoho.records, "PAGE_ROWS", 30)
+    monkeypatch.setattr(zoho.dated, "PAGES_PER_COMMIT", 2)
 
 
 @pytest.mark.parametrize("trouble", [lambda: error_page(500), HangUp])
@@ -181,6 +193,7 @@ SECRETS = {
     "salesforce": ("SALESFORCE_CLIENT_SECRET", "SALESFORCE_CLIENT_ID"),
     "hubspot": ("HUBSPOT_ACCESS_TOKEN",),
     "dynamics": ("DYNAMICS_CLIENT_SECRET", "DYNAMICS_CLIENT_ID", "DYNAMICS_TENANT_ID"),
+    "zoho": ("ZOHO_CLIENT_SECRET", "ZOHO_REFRESH_TOKEN", "ZOHO_CLIENT_ID"),
 }
 
 
@@ -212,6 +225,11 @@ REFUSALS = {
         r"/v9.2/opportunities\?",
         403,
         {"error": {"code": "0x80040220", "message": "Principal user is missing prvReadOpportunity privilege"}},
+    ),
+    "zoho": (
+        r"/settings/fields\?module=Deals",
+        403,
+        {"code": "NO_PERMISSION", "details": {}, "message": "permission denied to read", "status": "error"},
     ),
 }
 
@@ -251,7 +269,8 @@ def test_a_hidden_field_is_reported_and_not_asked_for(org: Org) -> None:
     listings = {
         "salesforce": ("/describe", {"fields": [{"name": name} for name in names]}),
         "hubspot": ("/properties/", {"results": [{"name": name} for name in names]}),
-        "dynamics": ("/Attributes", {"value": [{"LogicalName": n.strip("_").removesuffix("_value")} for n in names]}),
+        "dynamics": (r"/Attributes\?", {"value": [row for n in names for row in described(words.deal, n)]}),
+        "zoho": ("/settings/fields", {"fields": [{"api_name": name} for name in names]}),
     }
     pattern, listing = listings[org.crm]
     org.answer(pattern, lambda: JSONResponse(listing), times=100)
@@ -318,6 +337,7 @@ LOOPS = {
     },
     "hubspot": {"results": [], "total": 4, "paging": {"next": {"after": "200"}}},
     "dynamics": {"value": [], "@odata.nextLink": "LINK"},
+    "zoho": {"data": [], "info": {"more_records": True, "next_page_token": "again"}},
 }
 
 

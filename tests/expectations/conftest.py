@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors import dynamics, hubspot, salesforce
+from connectors import dynamics, hubspot, salesforce, zoho
 from connectors.stream import Stream
 from expectations.gate import check_stream
 from expectations.rule import GateResult
 
 STREAMS = {
     crm: {stream.name: stream for stream in module.STREAMS}
-    for crm, module in (("salesforce", salesforce), ("hubspot", hubspot), ("dynamics", dynamics))
+    for crm, module in (("salesforce", salesforce), ("hubspot", hubspot), ("dynamics", dynamics), ("zoho", zoho))
 }
 METADATA = ("_key", "_version", "_modified_at", "_deleted", "_commit_id", "_synced_at")
 AS_OF = date(2026, 8, 14)

@@ -26,6 +26,9 @@ create table stg_hubspot__deals as
     ) as t(deal_id, stage_id, is_won, amount, merged_deal_ids);
 create table stg_dynamics__opportunities as
     select * from (values (1, 30.00), (2, null), (null, 9.00)) as t(state_code, actual_amount);
+create table stg_zoho__deal_stages as
+    select * from (values ('Closed Won', 'Closed Won'), ('Qualification', 'Open')) as t(stage_name, forecast_type);
+create table stg_zoho__deals as select * from (values ('Closed Won', 8.00), ('Qualification', 3.00)) as t(stage_name, amount);
 create table dim_rep as select 'maya' as rep_id;
 create table dim_account as select 'a' || i as account_id from range(200) as t(i);
 create table fct_opportunity as
@@ -33,14 +36,15 @@ create table fct_opportunity as
         ('salesforce:o1', 'salesforce', 'won', 100.00, 100.00), ('salesforce:o2', 'salesforce', 'lost', 0.00, 0.00),
         ('salesforce:o3', 'salesforce', 'open', null, null), ('hubspot:d1', 'hubspot', 'won', 50.00, 55.00),
         ('hubspot:d2', 'hubspot', 'open', 70.00, 77.00), ('dynamics:1', 'dynamics', 'won', 30.00, 20.00),
-        ('dynamics:2', 'dynamics', 'lost', null, null), ('dynamics:3', 'dynamics', 'open', 9.00, 6.00)
+        ('dynamics:2', 'dynamics', 'lost', null, null), ('dynamics:3', 'dynamics', 'open', 9.00, 6.00),
+        ('zoho:1', 'zoho', 'won', 8.00, 8.00), ('zoho:2', 'zoho', 'open', 3.00, 3.00)
     ) as t(opportunity_id, crm, outcome, native_amount, company_amount);
 alter table fct_opportunity add column created_on date default date '2026-07-01';
 alter table fct_opportunity add column closed_on date default date '2026-08-01';
 create table kpi_month as
     select * from (values
-        (date '2026-07-01', 'company', 'company', 8, 1, 55.00, 0, 1, 1, 0, 0),
-        (date '2026-08-01', 'company', 'company', 0, 2, 120.00, 2, 2, 4, 1, 3),
+        (date '2026-07-01', 'company', 'company', 10, 1, 55.00, 0, 1, 1, 0, 0),
+        (date '2026-08-01', 'company', 'company', 0, 3, 128.00, 2, 2, 4, 1, 3),
         (date '2026-08-01', 'product', 'p1', 0, 2, 120.00, 2, 2, 4, null, null)
     ) as t(month, grain, entity_id, created_count, won_count, won_amount, lost_count,
         win_rate_numerator, win_rate_denominator, lead_conversion_rate_numerator, lead_conversion_rate_denominator);
@@ -89,7 +93,7 @@ def check(warehouse: Path, published: Path | None = None) -> GateResult:
 def test_marts_that_agree_pass_and_the_result_can_be_kept(warehouse: Path, tmp_path: Path) -> None:
     result = check(warehouse, warehouse)
     assert result.failing == ()
-    assert (result.blocks, result.rows) == (False, 8)
+    assert (result.blocks, result.rows) == (False, 10)
     assert {found.severity for found in result.checks} == {Severity.CRITICAL}
     assert results.load(results.save(tmp_path, result)) == result
 

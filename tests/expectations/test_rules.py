@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from connectors import dynamics, hubspot, salesforce
+from connectors import dynamics, hubspot, salesforce, zoho
 from expectations import scratch
 from expectations.declared import CASTS, row_rules
 from expectations.gate import RULES
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, str | None]
 STREAMS = {
     crm: {stream.name: stream for stream in module.STREAMS}
-    for crm, module in (("salesforce", salesforce), ("hubspot", hubspot), ("dynamics", dynamics))
+    for crm, module in (("salesforce", salesforce), ("hubspot", hubspot), ("dynamics", dynamics), ("zoho", zoho))
 }
 MOMENT = "2026-05-01T08:00:00.000Z"
 CLOSED = "2026-08-01"
@@ -122,6 +122,29 @@ HEALTHY: dict[str, dict[str, Row]] = {
             "extendedamount": "48000",
         },
     },
+    "zoho": {
+        "users": {"id": "u1", "full_name": "Beatriz Carvalho", "email": "bea@halden.example", "status": "active"},
+        "roles": {"id": "r1", "name": "Iberia"},
+        "accounts": {"id": "a1", "Account_Name": "Lisboa Freight", "Owner": "u1"},
+        "contacts": {"id": "c1", "Email": "kim@lisboa.example", "Account_Name": "a1", "Owner": "u1"},
+        "leads": {"id": "l1", "Lead_Status": "Contacted", "Owner": "u1"},
+        "deal_stages": {"id": "s1", "actual_value": "Closed Won", "forecast_type": "Closed Won"},
+        "deals": {
+            "id": "o1",
+            "Stage": "Closed Won",
+            "Amount": "48000",
+            "Closing_Date": "2026-08-01",
+            "Created_Time": "2026-05-01T08:00:00+05:30",
+            "Probability": "100",
+            "Account_Name": "a1",
+            "Contact_Name": "c1",
+            "Owner": "u1",
+        },
+        "products": {"id": "p1", "Product_Name": "Atlas Arm"},
+        "price_books": {"id": "b1", "Price_Book_Name": "Standard"},
+        "campaigns": {"id": "k1", "Campaign_Name": "Spring"},
+        "sales_orders": {"id": "so1", "Deal_Name": "o1"},
+    },
 }
 """One healthy record of every stream; those of a CRM belong together."""
 
@@ -187,6 +210,23 @@ BROKEN: dict[str, dict[str, dict[str, Row]]] = {
         "products": {"product_has_name": {"name": None}},
         "opportunityproducts": {"quantity_not_negative": {"quantity": "-2"}},
     },
+    "zoho": {
+        "users": {"user_email_valid": {"email": "bea"}},
+        "accounts": {"account_has_name": {"Account_Name": None}},
+        "contacts": {"contact_email_valid": {"Email": "kim at lisboa.example"}},
+        "leads": {"lead_has_status": {"Lead_Status": None}},
+        "deals": {
+            "won_has_amount": {"Amount": None},
+            "won_has_close_date": {"Closing_Date": None},
+            "won_has_owner": {"Owner": None},
+            "closed_not_in_future": {"Closing_Date": "2026-08-16"},
+            "closed_after_created": {"Closing_Date": "2026-04-29"},
+            "probability_in_range": {"Probability": "101"},
+            "stage_known": {"Stage": "Perhaps"},
+            "owner_active": {"Owner": "gone", "Stage": "Qualification"},
+        },
+        "products": {"product_has_name": {"Product_Name": None}},
+    },
 }
 """For every rule that is a CRM's own, what breaks a healthy record so that this rule alone notices."""
 
@@ -197,6 +237,8 @@ LOOKED_UP: dict[tuple[str, str], list[Row]] = {
     ("dynamics", "systemusers"): [
         {"systemuserid": "gone", "internalemailaddress": "left@halden.example", "isdisabled": "true"}
     ],
+    ("zoho", "users"): [{"id": "gone", "full_name": "Left", "email": "left@halden.example", "status": "disabled"}],
+    ("zoho", "deal_stages"): [{"id": "s2", "actual_value": "Qualification", "forecast_type": "Open"}],
 }
 """More records that the broken ones point to."""
 
@@ -215,7 +257,7 @@ ALL = [(crm, name) for crm, streams in STREAMS.items() for name in streams]
 
 def broken_records(crm: str, name: str) -> dict[str, Row]:
     """One record for every rule of a stream; its key is the rule's name."""
-    stream, healthy = STREAMS[crm][name], HEALTHY[crm][name]
+    stream, healthy = STREAMS[crm][name], HEALTHY[crm].get(name, {})
     unreadable = {rule.id: rule for rule in row_rules(stream)}
     broken: dict[str, Row] = {}
     for field, kind in stream.fields.items():

@@ -14,6 +14,10 @@ dynamics_currencies as (
     select * from {{ ref('stg_dynamics__transactioncurrencies') }}
 ),
 
+zoho_accounts as (
+    select * from {{ ref('stg_zoho__accounts') }}
+),
+
 users as (
     select * from {{ ref('int_users') }}
     where is_person
@@ -86,12 +90,32 @@ from_dynamics as (
     where not dynamics_accounts.is_merged
 ),
 
+from_zoho as (
+    select
+        'zoho' as crm,
+        account_id as source_account_id,
+        parent_account_id as source_parent_id,
+        owner_id,
+        account_name,
+        industry,
+        country,
+        website,
+        currency_code,
+        annual_revenue_amount,
+        employee_count,
+        is_held_back,
+        created_at,
+    from zoho_accounts
+),
+
 unioned as (
     select * from from_salesforce
     union all by name
     select * from from_hubspot
     union all by name
     select * from from_dynamics
+    union all by name
+    select * from from_zoho
 ),
 
 final as (

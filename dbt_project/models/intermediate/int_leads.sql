@@ -10,6 +10,10 @@ dynamics_leads as (
     select * from {{ ref('stg_dynamics__leads') }}
 ),
 
+zoho_leads as (
+    select * from {{ ref('stg_zoho__leads') }}
+),
+
 users as (
     select * from {{ ref('int_users') }}
     where is_person
@@ -73,12 +77,30 @@ from_dynamics as (
     where not is_merged
 ),
 
+from_zoho as (
+    select
+        'zoho' as crm,
+        lead_id as source_lead_id,
+        owner_id,
+        deal_id as source_opportunity_id,
+        lead_name,
+        lead_status as crm_status,
+        lead_source,
+        is_converted,
+        is_held_back,
+        created_at,
+        {{ business_day('converted_at') }} as converted_on,
+    from zoho_leads
+),
+
 unioned as (
     select * from from_salesforce
     union all by name
     select * from from_hubspot
     union all by name
     select * from from_dynamics
+    union all by name
+    select * from from_zoho
 ),
 
 final as (

@@ -34,6 +34,14 @@ dynamics_accounts as (
     select * from {{ ref('stg_dynamics__accounts') }}
 ),
 
+zoho_deals as (
+    select * from {{ ref('stg_zoho__deals') }}
+),
+
+zoho_stages as (
+    select * from {{ ref('stg_zoho__deal_stages') }}
+),
+
 salesforce_stage_defaults as (
     select
         stage_name,
@@ -150,12 +158,49 @@ from_dynamics as (
         and dynamics_accounts.is_merged
 ),
 
+-- A stage may be in several pipelines, and means the same in each.
+zoho_stages_by_name as (
+    select
+        stage_name,
+        min(forecast_type) as forecast_type,
+        min(win_probability) as win_probability,
+    from zoho_stages
+    group by stage_name
+),
+
+from_zoho as (
+    select
+        'zoho' as crm,
+        zoho_deals.deal_id as source_opportunity_id,
+        zoho_deals.account_id as source_account_id,
+        zoho_deals.owner_id,
+        zoho_deals.deal_name as opportunity_name,
+        zoho_deals.deal_type as opportunity_type,
+        zoho_deals.stage_name as crm_stage,
+        case zoho_stages_by_name.forecast_type
+            when 'Closed Won' then 'won'
+            when 'Closed Lost' then 'lost'
+            else 'open'
+        end as outcome,
+        zoho_deals.currency_code,
+        zoho_deals.amount as native_amount,
+        coalesce(zoho_deals.win_probability, zoho_stages_by_name.win_probability) as win_probability,
+        zoho_deals.is_held_back,
+        zoho_deals.close_on,
+        zoho_deals.created_at,
+        zoho_deals.modified_at,
+    from zoho_deals
+    left join zoho_stages_by_name on zoho_stages_by_name.stage_name = zoho_deals.stage_name
+),
+
 final as (
     select * from from_salesforce
     union all by name
     select * from from_hubspot
     union all by name
     select * from from_dynamics
+    union all by name
+    select * from from_zoho
 )
 
 select * from final

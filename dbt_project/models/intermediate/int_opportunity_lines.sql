@@ -22,6 +22,14 @@ dynamics_products as (
     select * from {{ ref('stg_dynamics__products') }}
 ),
 
+zoho_orders as (
+    select * from {{ ref('stg_zoho__sales_orders') }}
+),
+
+zoho_products as (
+    select * from {{ ref('stg_zoho__products') }}
+),
+
 aliases as (
     select * from {{ ref('aliases') }}
     where domain = 'product'
@@ -70,12 +78,35 @@ from_dynamics as (
     left join dynamics_products on dynamics_products.product_id = dynamics_lines.product_id
 ),
 
+zoho_items as (
+    select
+        deal_id,
+        unnest(items) as item,
+    from zoho_orders
+    where order_status is distinct from 'Cancelled'
+),
+
+-- A deal has no lines of its own: they are those of its sales orders, so a deal without an order has none.
+from_zoho as (
+    select
+        'zoho' as crm,
+        zoho_items.item.id as source_line_id,
+        zoho_items.deal_id as source_opportunity_id,
+        zoho_products.product_name,
+        {{ to_decimal('zoho_items.item.Quantity') }} as quantity,
+        {{ to_decimal('zoho_items.item.Total') }} as line_amount,
+    from zoho_items
+    left join zoho_products on zoho_products.product_id = zoho_items.item.Product_Name
+),
+
 unioned as (
     select * from from_salesforce
     union all by name
     select * from from_hubspot
     union all by name
     select * from from_dynamics
+    union all by name
+    select * from from_zoho
 ),
 
 named as (

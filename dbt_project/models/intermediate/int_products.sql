@@ -10,6 +10,10 @@ dynamics_products as (
     select * from {{ ref('stg_dynamics__products') }}
 ),
 
+zoho_products as (
+    select * from {{ ref('stg_zoho__products') }}
+),
+
 lines as (
     select * from {{ ref('int_opportunity_lines') }}
 ),
@@ -52,6 +56,16 @@ from_dynamics as (
     anti join dynamics_products as children on children.parent_product_id = dynamics_products.product_id
 ),
 
+from_zoho as (
+    select
+        'zoho' as crm,
+        product_name,
+        product_code,
+        product_family,
+        is_active,
+    from zoho_products
+),
+
 -- Sold, though in no catalogue.
 from_lines as (
     select distinct
@@ -69,6 +83,8 @@ unioned as (
     select * from from_hubspot
     union all by name
     select * from from_dynamics
+    union all by name
+    select * from from_zoho
     union all by name
     select * from from_lines
 ),

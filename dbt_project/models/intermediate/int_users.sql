@@ -18,6 +18,14 @@ dynamics_business_units as (
     select * from {{ ref('stg_dynamics__businessunits') }}
 ),
 
+zoho_users as (
+    select * from {{ ref('stg_zoho__users') }}
+),
+
+zoho_roles as (
+    select * from {{ ref('stg_zoho__roles') }}
+),
+
 from_salesforce as (
     select
         'salesforce' as crm,
@@ -90,6 +98,25 @@ from_dynamics as (
         on dynamics_business_units.business_unit_id = dynamics_users.business_unit_id
 ),
 
+-- The role is the region, but for the one on top, which everybody reports to.
+from_zoho as (
+    select
+        'zoho' as crm,
+        zoho_users.user_id as source_user_id,
+        zoho_users.manager_user_id as source_manager_id,
+        zoho_users.email,
+        cast(null as varchar) as manager_email,
+        zoho_users.user_name,
+        zoho_roles.role_name as region,
+        cast(null as varchar) as crm_team_name,
+        zoho_users.is_active,
+        true as is_person,
+    from zoho_users
+    left join zoho_roles
+        on zoho_roles.role_id = zoho_users.role_id
+        and zoho_roles.parent_role_id is not null
+),
+
 unioned as (
     select * from from_salesforce
     union all by name
@@ -98,6 +125,8 @@ unioned as (
     select * from from_hubspot_users
     union all by name
     select * from from_dynamics
+    union all by name
+    select * from from_zoho
 ),
 
 final as (

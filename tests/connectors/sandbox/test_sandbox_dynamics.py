@@ -1,5 +1,5 @@
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,11 +9,20 @@ import msal
 import pytest
 import requests
 import trustme
+from dynamics_company import tiny
 
 from connectors.dynamics import STREAMS
 from connectors.sandbox.company import Company
 from connectors.sandbox.dynamics import CLIENT_ID, CLIENT_SECRET, TENANT_ID, record_id, throttled
 from connectors.sandbox.server import Server, running
+
+
+@pytest.fixture(scope="module")
+def everything() -> Iterator[Server]:
+    """One record of every kind."""
+    with running(tiny()) as server:
+        yield server
+
 
 DEALS = "/opportunities?$select=name,actualvalue,statecode"
 
@@ -81,17 +90,19 @@ def read(api: Any, path: str, prefer: str = "odata.maxpagesize=100") -> tuple[li
     return rows, page
 
 
-@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
-def test_every_stream_is_readable(shared: Server, signed_in: Any, stream: Any) -> None:
-    api = signed_in(shared, "dynamics")
+@pytest.mark.parametrize("stream", [s for s in STREAMS if s.name != "option_labels"], ids=lambda stream: stream.name)
+def test_every_stream_is_readable(everything: Server, signed_in: Any, stream: Any) -> None:
+    api = signed_in(everything, "dynamics")
     definition = api.get(f"/EntityDefinitions(LogicalName='{stream.object}')")
     assert definition["PrimaryIdAttribute"] == stream.key
     attributes = api.get(f"/EntityDefinitions(LogicalName='{stream.object}')/Attributes?$select=LogicalName")["value"]
     known = {attribute["LogicalName"] for attribute in attributes}
-    assert {re.sub(r"^_(.*)_value$", r"\1", name) for name in stream.fields} <= known
-    rows, last = read(api, f"/{definition['EntitySetName']}?$select={','.join(stream.fields)}")
+    columns = {name for name in stream.fields if not name.endswith("_value_type")}
+    assert {re.sub(r"^_(.*)_value$", r"\1", name) for name in columns} <= known
+    rows, last = read(api, f"/{definition['EntitySetName']}?$select={','.join(columns)}")
     names = {name for row in rows for name in row} - {"@odata.etag", "_transactioncurrencyid_value"}
-    assert names == set(stream.fields) - {"_transactioncurrencyid_value"}
+    assert bool(rows) != (stream.name in ("quotes", "contracts"))
+    assert not rows or names == columns - {"_transactioncurrencyid_value"}
     total = api.get(f"/RetrieveTotalRecordCount(EntityNames=['{stream.object}'])")["EntityRecordCountCollection"]
     assert total["Values"] == [len(rows)] == [len({row[stream.key] for row in rows})]
     assert "@odata.deltaLink" not in last
@@ -170,7 +181,7 @@ def test_links_must_come_back_as_they_were_given(shared: Server, signed_in: Any)
     link = api.get(DEALS, headers=headers)["@odata.nextLink"]
     assert "%253c" in link and "pagenumber=%222%22" in link
     assert api("GET", link, headers=headers).headers["Preference-Applied"] == "odata.maxpagesize=100"
-    for changed in (link + "&$top=1", link.replace("%20", "+"), link.replace("%25", "%2525")):
+    for changed in (link + "&$top=1", link.replace("%20", "+"), link.replace("%25", "%2525"), link.replace("%20", "%2520")):
         assert api("GET", changed, headers=headers).status_code == 400
 
 

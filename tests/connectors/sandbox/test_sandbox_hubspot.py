@@ -1,19 +1,176 @@
+"""HubSpot's side of the sandbox: asked by the official client and by plain requests, under both families of paths."""
+
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+import requests
 from hubspot import HubSpot
 from hubspot.crm.deals import PublicObjectSearchRequest, SimplePublicObjectInput
 from hubspot.crm.deals.exceptions import ApiException
 
 from connectors.hubspot import STREAMS
-from connectors.sandbox.company import Company
-from connectors.sandbox.hubspot import ACCESS_TOKEN, modified_name, record_id
+from connectors.sandbox.company import (
+    Activity,
+    ActivityKind,
+    Change,
+    ChangeKind,
+    Company,
+    CustomField,
+    DatedRate,
+    Invoice,
+    Line,
+    Order,
+    Payment,
+    Quota,
+    Split,
+    Step,
+    Survey,
+    Training,
+)
+from connectors.sandbox.faults import Fault
+from connectors.sandbox.hubspot import ACCESS_TOKEN, OBJECTS, record_id
+from connectors.sandbox.hubspot import HubSpot as Portal
+from connectors.sandbox.hubspot.gate import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 from connectors.sandbox.server import Server, running
+from connectors.sandbox.store import GONE, LIVE, Store, Where
 
+EMPTY = ("quotes", "subscriptions", "notes")
 OBJECT_STREAMS = [stream for stream in STREAMS if stream.key == "hs_object_id"]
+NOW = datetime(2026, 8, 14, 18, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def rich(halden: Company) -> Company:
+    """Halden with one record of every kind that HubSpot has a place for."""
+    deals = [deal for deal in halden.opportunities if deal.crm == "hubspot"]
+    deal = next(deal for deal in deals if deal.account_key and deal.contact_key and deal.lines and deal.amount)
+    at = {"created_at": deal.created_at, "modified_at": deal.modified_at}
+    about = {"account_key": deal.account_key, "owner_email": deal.owner_email}
+    first = Step(
+        at=deal.created_at, stage="first", amount=Decimal("1.50"), close_date=None, owner_email=deal.owner_email
+    )
+    last = replace(first, at=deal.modified_at, stage=deal.stage, amount=deal.amount, close_date=deal.close_date)
+    told = replace(
+        deal,
+        history=(first, last),
+        splits=(Split(rep_email=deal.owner_email, percent=Decimal(100)),),
+        custom={"term": 36, "weighted": Decimal("9.90"), "renewed_on": date(2026, 1, 31), "is_key": True, "note": "x"},
+    )
+    lines = (Line(product=halden.products[0].name, quantity=2, unit_price=Decimal("10.00"), ordinal=7),)
+    order = Order(
+        key="o1",
+        crm="hubspot",
+        number="O-1",
+        opportunity_key=deal.key,
+        status="Activated",
+        ordered_on=date(2026, 3, 1),
+        currency="EUR",
+        lines=lines,
+        **about,
+        **at,
+    )
+    invoice = Invoice(
+        key="i1",
+        crm="hubspot",
+        number="I-1",
+        order_key="o1",
+        opportunity_key=deal.key,
+        status="Open",
+        invoiced_on=date(2026, 3, 2),
+        due_on=date(2026, 4, 1),
+        amount=Decimal("20.00"),
+        currency="EUR",
+        payments=(Payment(key="p1", paid_on=date(2026, 3, 9), amount=Decimal("5.00")),),
+        **about,
+        **at,
+    )
+    activities = tuple(
+        Activity(
+            key=f"a-{kind}",
+            crm="hubspot",
+            kind=kind,
+            subject="Talk",
+            contact_key=deal.contact_key,
+            lead_key=None,
+            opportunity_key=deal.key,
+            happens_at=deal.modified_at,
+            minutes=30,
+            is_done=True,
+            **about,
+            **at,
+        )
+        for kind in ActivityKind
+    )
+    quota = Quota(
+        key="q1",
+        crm="hubspot",
+        rep_email=deal.owner_email,
+        starts_on=date(2026, 7, 1),
+        ends_on=date(2026, 9, 30),
+        amount=Decimal("92000"),
+        currency="EUR",
+        **at,
+    )
+    survey = Survey(
+        key="s1",
+        crm="hubspot",
+        kind="NPS",
+        account_key=str(deal.account_key),
+        contact_key=deal.contact_key,
+        score=9,
+        comment=None,
+        answered_at=deal.modified_at,
+        **at,
+    )
+    training = Training(
+        key="t1",
+        crm="hubspot",
+        rep_email=deal.owner_email,
+        course="Closing",
+        hours=Decimal("1.5"),
+        score=None,
+        completed_on=None,
+        **at,
+    )
+    fields = {"term": "number", "weighted": "money", "renewed_on": "date", "is_key": "boolean", "note": "long_text"}
+    return replace(
+        halden,
+        opportunities=(told, *(other for other in halden.opportunities if other is not deal)),
+        orders=(order,),
+        invoices=(invoice,),
+        activities=activities,
+        quotas=(quota,),
+        surveys=(survey,),
+        trainings=(training,),
+        dated_rates=(
+            DatedRate(currency="EUR", starts_on=date(2026, 1, 1), rate=Decimal("0.90")),
+            DatedRate(currency="EUR", starts_on=date(2026, 8, 1), rate=Decimal("0.80")),
+            DatedRate(currency="EUR", starts_on=date(2099, 1, 1), rate=Decimal("0.70")),
+        ),
+        custom_fields=tuple(
+            CustomField(record="opportunity", name=name, kind=kind, is_formula=name == "weighted")
+            for name, kind in fields.items()
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def stocked(rich: Company) -> Iterator[Server]:
+    """A portal that has something of everything, and that tests only read from."""
+    with running(rich, ["hubspot"]) as server:
+        yield server
+
+
+@pytest.fixture
+def kept(rich: Company) -> Iterator[Portal]:
+    """A portal that nobody serves, to which things happen."""
+    with closing(Store(lambda: NOW)) as store:
+        yield Portal(replace(rich, contacts=rich.contacts[:50], leads=()), store)
 
 
 @pytest.fixture
@@ -98,15 +255,18 @@ def test_official_client_corrects_archives_and_creates(sandbox: Server) -> None:
 
 @pytest.mark.parametrize("family", ["/v3/objects", "/objects/2026-09"])
 @pytest.mark.parametrize("stream", OBJECT_STREAMS, ids=lambda stream: stream.name)
-def test_every_stream_lists_and_searches_its_fields(shared: Server, signed_in: Any, stream: Any, family: str) -> None:
-    api = signed_in(shared, "hubspot")
+def test_every_stream_lists_and_searches_its_fields(stocked: Server, signed_in: Any, stream: Any, family: str) -> None:
+    api = signed_in(stocked, "hubspot")
     path = f"{family}/{stream.object}"
     response = api("GET", path, params={"limit": 100, "properties": ",".join(stream.fields)})
     assert "X-HubSpot-RateLimit-Remaining" in response.headers
+    if stream.name in EMPTY:
+        assert response.json()["results"] == []
+        return
     first = response.json()["results"][0]
     assert set(first["properties"]) >= set(stream.fields)
     assert all(value is None or isinstance(value, str) for value in first["properties"].values())
-    cursor = modified_name(stream.object)
+    cursor = OBJECTS[stream.object].modified
     assert stream.cursor in (cursor, None)
     assert first["properties"][cursor]
     listed = {record["id"] for record in walk(api, path)}
@@ -167,7 +327,7 @@ def test_search_filters(shared: Server, signed_in: Any, halden: Company) -> None
 
 @pytest.mark.parametrize("as_text", [False, True])
 def test_ids_compare_as_numbers_or_text(sandbox: Server, signed_in: Any, as_text: bool) -> None:
-    sandbox.sandbox.hubspot.compares_ids_as_text = as_text
+    sandbox.sandbox.hubspot.habits.compares_ids_as_text = as_text
     api = signed_in(sandbox, "hubspot")
     last, seen = "0", []
     sort = {"sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}], "limit": 100}
@@ -211,7 +371,7 @@ def test_refusals(shared: Server, signed_in: Any, method: str, path: str, body: 
 
 def test_wrong_token_and_long_url(shared: Server, signed_in: Any) -> None:
     api = signed_in(shared, "hubspot")
-    long = api("GET", "/v3/objects/deals?properties=" + "x" * 16001)
+    long = api("GET", "/v3/objects/deals?properties=" + "x" * 8001)
     assert long.status_code == 414 and long.text.startswith("<html>")
     api.session.headers["Authorization"] = "Bearer nope"
     assert api("GET", "/v3/owners").json()["category"] == "EXPIRED_AUTHENTICATION"
@@ -292,3 +452,314 @@ def test_merge_leaves_one_record_that_names_the_other(sandbox: Server, signed_in
     assert len(after[0]["to"]) == sum(len(result["to"]) for result in before)
     assert api("GET", f"/v3/objects/companies/{loser}").status_code == 404
     assert loser not in {record["id"] for record in walk(api, "/v3/objects/companies", archived="true")}
+
+
+# what there is besides records
+
+
+def test_history_is_sent_newest_first_and_only_where_there_is_any(
+    stocked: Server, signed_in: Any, rich: Company
+) -> None:
+    api = signed_in(stocked, "hubspot")
+    told = record_id("deals", rich.opportunities[0].key)
+    path = "/v3/objects/deals?propertiesWithHistory=amount,dealstage&limit="
+    assert api("GET", path + "51").status_code == 400
+    with_past = [record for record in walk_all(api, path + "50") if "propertiesWithHistory" in record]
+    assert [record["id"] for record in with_past] == [told]
+    amounts = with_past[0]["propertiesWithHistory"]["amount"]
+    assert [entry["value"] for entry in amounts][-1] == "1.5" and len(amounts) == 2
+    assert amounts[0]["timestamp"] > amounts[1]["timestamp"]
+    body = {"inputs": [{"id": told}], "properties": ["amount"], "propertiesWithHistory": ["amount"]}
+    [read] = api.post("/objects/2026-09/deals/batch/read", body)["results"]
+    assert read["propertiesWithHistory"] == {"amount": amounts}
+    too_many = body | {"inputs": [{"id": str(n)} for n in range(51)]}
+    assert api("POST", "/v3/objects/deals/batch/read", json=too_many).status_code == 400
+
+
+def walk_all(api: Any, path: str) -> Iterator[Any]:
+    after = ""
+    while True:
+        page = api.get(path + after)
+        yield from page["results"]
+        if "paging" not in page:
+            return
+        after = f"&after={page['paging']['next']['after']}"
+
+
+def test_custom_fields_are_properties(stocked: Server, signed_in: Any, rich: Company) -> None:
+    api = signed_in(stocked, "hubspot")
+    described = {it["name"]: it for it in api.get("/v3/properties/deals")["results"]}
+    types = {name: described[name]["type"] for name in ("term", "weighted", "renewed_on", "is_key", "note")}
+    assert types == {"term": "number", "weighted": "number", "renewed_on": "date", "is_key": "bool", "note": "string"}
+    assert described["weighted"]["calculated"] and not described["term"]["calculated"]
+    assert not described["term"]["hubspotDefined"] and described["amount"]["hubspotDefined"]
+    id = record_id("deals", rich.opportunities[0].key)
+    properties = api.get(f"/v3/objects/deals/{id}?properties={','.join(types)}")["properties"]
+    assert {name: properties[name] for name in types} == {
+        "term": "36",
+        "weighted": "9.9",
+        "renewed_on": "2026-01-31",
+        "is_key": "true",
+        "note": "x",
+    }
+
+
+def test_the_company_s_own_objects_answer_to_all_their_names(stocked: Server, signed_in: Any) -> None:
+    api = signed_in(stocked, "hubspot")
+    root = f"{stocked.url}/crm-object-schemas"
+    schemas = api.get(f"{root}/v3/schemas")["results"]
+    assert api.get(f"{root}/2026-09/schemas")["results"] == api.get("/v3/schemas")["results"] == schemas
+    survey = next(schema for schema in schemas if schema["name"] == "survey")
+    assert {end["toObjectTypeId"] for end in survey["associations"]} == {"0-1", "0-2"}
+    for name in ("survey", survey["objectTypeId"], survey["fullyQualifiedName"], "p_survey"):
+        [record] = api.get(f"/v3/objects/{name}?properties=score,kind")["results"]
+        assert (record["properties"]["score"], record["properties"]["kind"]) == ("9", "NPS")
+
+
+def test_credit_goals_and_money_are_where_hubspot_keeps_them(stocked: Server, signed_in: Any, rich: Company) -> None:
+    api, deal = signed_in(stocked, "hubspot"), rich.opportunities[0]
+    inputs = {"inputs": [{"id": record_id("deals", deal.key)}, {"id": "5"}]}
+    for path in ("/objects/v3/deals/splits", "/deal-splits/2026-09"):
+        [shared] = api.post(f"{path}/batch/read", inputs)["results"]
+        [split] = shared["splits"]
+        assert split["properties"]["hs_deal_split_percentage"] == "1"
+        assert Decimal(split["properties"]["hs_deal_split_amount"]) == deal.amount
+    [goal] = api.get("/v3/objects/goal_targets?properties=hs_target_amount,hs_end_datetime")["results"]
+    assert goal["properties"]["hs_target_amount"] == "100000"  # 92,000 EUR in the company's dollars
+    assert goal["properties"]["hs_end_datetime"] == "2026-09-30T23:59:59.999Z"
+    [invoice] = api.get("/v3/objects/invoices?properties=hs_amount_paid,hs_balance_due&associations=orders")["results"]
+    assert (invoice["properties"]["hs_amount_paid"], invoice["properties"]["hs_balance_due"]) == ("5", "15")
+    assert [entry["id"] for entry in invoice["associations"]["orders"]["results"]] == [record_id("orders", "o1")]
+
+
+@pytest.mark.parametrize("root", ["/settings/v3/currencies", "/settings/currencies/2026-09"])
+def test_rates_are_dated_and_none_is_of_the_future(stocked: Server, signed_in: Any, root: str) -> None:
+    api = signed_in(stocked, "hubspot")
+    rates = list(walk_all(api, f"{stocked.url}{root}/exchange-rates?limit=1"))
+    told = [(rate["fromCurrencyCode"], rate["toCurrencyCode"], rate["conversionRate"]) for rate in rates]
+    assert told == [("EUR", "USD", 1.111111), ("EUR", "USD", 1.25)]
+    assert api.get(f"{stocked.url}{root}/company-currency")["currencyCode"] == "USD"
+
+
+@pytest.mark.parametrize("version", ["v3", "2026-03", "2026-09"])
+def test_the_account_tells_its_zone(stocked: Server, signed_in: Any, version: str) -> None:
+    account = signed_in(stocked, "hubspot").get(f"{stocked.url}/account-info/{version}/details")
+    assert (account["timeZone"], account["utcOffset"], account["companyCurrency"]) == ("UTC", "+00:00", "USD")
+
+
+# habits
+
+
+def test_a_search_is_late_capped_and_out_of_order_if_told_so(sandbox: Server, signed_in: Any) -> None:
+    api, habits = signed_in(sandbox, "hubspot"), sandbox.sandbox.hubspot.habits
+    sort = {"sorts": ["hs_lastmodifieddate"]}
+    in_order = [record["updatedAt"] for record in search(api, "deals", **sort)["results"]]
+    habits.is_search_unordered = True
+    assert [record["updatedAt"] for record in search(api, "deals", **sort)["results"]] != in_order == sorted(in_order)
+    id = api.get("/v3/objects/deals?limit=1")["results"][0]["id"]
+    api("PATCH", f"/v3/objects/deals/{id}", json={"properties": {"dealname": "new"}})
+    assert search(api, "deals", ("dealname", "EQ", "new"))["total"] == 1
+    habits.search_delay = timedelta(minutes=1)
+    assert search(api, "deals", ("dealname", "EQ", "new"))["total"] == 0
+    habits.most_search_results = 200
+    assert search(api, "deals")["total"] == 200
+    habits.totals_saturate = False
+    assert search(api, "deals")["total"] == 299
+
+
+def test_a_hidden_property_is_not_there(sandbox: Server, signed_in: Any) -> None:
+    api = signed_in(sandbox, "hubspot")
+    sandbox.sandbox.hubspot.habits.hidden = {("deals", "amount")}
+    assert "amount" not in {it["name"] for it in api.get("/v3/properties/deals")["results"]}
+    assert "amount" not in api.get("/v3/objects/deals?properties=amount")["results"][0]["properties"]
+    assert api("GET", "/v3/properties/deals/amount").status_code == 404
+
+
+def test_some_missing_records_are_a_page_for_people(stocked: Server, signed_in: Any) -> None:
+    response = signed_in(stocked, "hubspot")("GET", "/v3/objects/tasks/1")
+    assert response.status_code == 404 and response.text.startswith("<html>")
+
+
+# limits and tokens
+
+
+def test_too_many_calls_are_refused_by_policy(sandbox: Server, signed_in: Any) -> None:
+    api, gate = signed_in(sandbox, "hubspot"), sandbox.sandbox.hubspot.gate
+    gate.burst, gate.searches_per_second = 5, 2
+    owners = [api("GET", "/v3/owners") for _ in range(6)]
+    assert [response.status_code for response in owners] == [200] * 5 + [429]
+    assert owners[0].headers["X-HubSpot-RateLimit-Max"] == "5"
+    assert (owners[5].json()["policyName"], "Retry-After" in owners[5].headers) == ("TEN_SECONDLY_ROLLING", False)
+    searches = [api("POST", "/v3/objects/deals/search", json={"limit": 1}) for _ in range(3)]
+    assert [response.status_code for response in searches] == [200, 200, 429]
+    assert searches[2].json()["policyName"] == "SECONDLY"
+    gate.daily_allowance = gate.calls
+    assert api("GET", "/v3/owners").json()["policyName"] == "DAILY"
+
+
+def exchange(server: Server, path: str = "/oauth/v1/token", **changes: str) -> requests.Response:
+    grant = {"grant_type": "refresh_token", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+    return requests.post(server.url + path, data={**grant, "refresh_token": REFRESH_TOKEN, **changes}, timeout=10)
+
+
+@pytest.mark.parametrize("path", ["/oauth/v1/token", "/oauth/v3/token", "/oauth/2026-09/token"])
+def test_an_access_token_lives_for_half_an_hour_or_until_it_dies(sandbox: Server, signed_in: Any, path: str) -> None:
+    api, gate = signed_in(sandbox, "hubspot"), sandbox.sandbox.hubspot.gate
+    answer = exchange(sandbox, path).json()
+    assert answer["expires_in"] == 1800 and answer["refresh_token"] == REFRESH_TOKEN
+    api.session.headers["Authorization"] = f"Bearer {answer['access_token']}"
+    response = api("GET", "/v3/owners")
+    assert response.ok and "X-HubSpot-RateLimit-Daily" not in response.headers
+    gate.expire()
+    assert api("GET", "/v3/owners").json()["category"] == "EXPIRED_AUTHENTICATION"
+    gate.token_life = timedelta(0)
+    api.session.headers["Authorization"] = f"Bearer {exchange(sandbox, path).json()['access_token']}"
+    assert api("GET", "/v3/owners").status_code == 401
+
+
+def test_a_rotated_refresh_token_is_good_once(sandbox: Server) -> None:
+    sandbox.sandbox.hubspot.gate.rotates_refresh_tokens = True
+    second = exchange(sandbox).json()["refresh_token"]
+    assert exchange(sandbox).json()["status"] == "BAD_REFRESH_TOKEN"
+    assert exchange(sandbox, refresh_token=second).ok
+    assert exchange(sandbox, client_secret="nope").json()["status"] == "BAD_CLIENT_SECRET"
+    assert exchange(sandbox, client_id="nope").json()["status"] == "BAD_CLIENT_ID"
+    assert exchange(sandbox, grant_type="nope").json()["status"] == "BAD_GRANT_TYPE"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "text"),
+    [
+        (Fault.TOO_MANY, 429, "ten_secondly"),
+        (Fault.TOO_MANY_BARE, 429, "ten_secondly"),
+        (Fault.SERVER_ERROR, 503, "unavailable"),
+        (Fault.HTML_PAGE, 502, "<html>"),
+        (Fault.DAILY_LIMIT, 429, "DAILY"),
+        (Fault.LOST_CURSOR, 400, "Invalid paging cursor abc"),
+    ],
+)
+def test_faults_are_worded_as_hubspot_words_them(
+    sandbox: Server, signed_in: Any, kind: Fault, status: int, text: str
+) -> None:
+    vendor = sandbox.sandbox.hubspot
+    sandbox.sandbox.intercept = lambda request: vendor.fault(kind, request)
+    response = signed_in(sandbox, "hubspot")("GET", "/v3/objects/deals?after=abc")
+    assert response.status_code == status and text in response.text
+    assert ("Retry-After" in response.headers) is (kind is Fault.TOO_MANY)
+
+
+def test_faults_that_are_not_answers(sandbox: Server, signed_in: Any) -> None:
+    api, vendor = signed_in(sandbox, "hubspot"), sandbox.sandbox.hubspot
+    api.session.headers["Authorization"] = f"Bearer {exchange(sandbox).json()['access_token']}"
+    sandbox.sandbox.intercept = lambda request: vendor.fault(Fault.LOST_CURSOR, request)
+    assert api("GET", "/v3/objects/deals").ok  # carries no cursor
+    sandbox.sandbox.intercept = lambda request: vendor.fault(Fault.EXPIRED, request)
+    assert api("GET", "/v3/objects/deals").status_code == 401
+
+
+# what happens to the company
+
+
+def change(kind: ChangeKind, record: Any, **more: Any) -> Change:
+    return Change(at=NOW, crm="hubspot", kind=kind, record=record, **more)
+
+
+def version(portal: Portal) -> int:
+    return portal.store.version
+
+
+def test_what_is_saved_again_and_the_same_is_left_alone(kept: Portal, rich: Company) -> None:
+    before = version(kept)
+    for record in kept.world.records("hubspot"):
+        kept.apply(change(ChangeKind.SAVED, record))
+    assert version(kept) == before
+
+
+def test_a_saved_deal_changes_with_its_parts(kept: Portal, rich: Company) -> None:
+    deal, id = rich.opportunities[0], record_id("deals", rich.opportunities[0].key)
+    other = next(account for account in rich.accounts if account.crm == "hubspot" and account.key != deal.account_key)
+    line = Line(product=rich.products[1].name, quantity=1, unit_price=None, ordinal=99)
+    later = replace(
+        deal,
+        amount=Decimal("7.00"),
+        account_key=other.key,
+        contact_key=None,
+        lines=(line,),
+        splits=(),
+        modified_at=NOW - timedelta(minutes=2),
+        history=(*deal.history, replace(deal.history[-1], at=NOW, amount=Decimal("7.00"))),
+    )
+    kept.apply(change(ChangeKind.SAVED, later))
+    row = kept.store.get("hubspot.deals", id)
+    assert row and row["amount"] == Decimal("7.00") and row["hs_lastmodifieddate"] == "2026-08-14T17:58:00.000Z"
+    links = {(link["to_type"], link["to_id"]) for link in kept.store.find("hubspot.associations", of(id))}
+    assert ("companies", record_id("companies", other.key)) in links
+    assert not [link for link in links if link[0] == "contacts"]
+    live = [row["hs_object_id"] for row in kept.store.find("hubspot.line_items", LIVE & linked_to(id))]
+    assert live == [record_id("line_items", f"{deal.key}:99")]
+    assert kept.store.count("hubspot.line_items", GONE & linked_to(id)) == len(deal.lines)
+    assert kept.store.count("hubspot.deal_split") == 0 and kept.store.count("hubspot.deal_split", GONE) == 1
+    amounts = kept.store.find("hubspot.history", Where("property = 'amount' and record_id = ?", (id,)))
+    assert [row["value"] for row in amounts][-1] == "7"
+
+
+def of(id: str) -> Where:
+    return Where('"from_id" = ?', (id,))
+
+
+def linked_to(id: str) -> Where:
+    return Where('"hs_object_id" in (select to_id from "hubspot.associations" where from_id = ?)', (id,))
+
+
+def test_a_deleted_deal_goes_with_its_parts_and_comes_back_with_them(kept: Portal, rich: Company) -> None:
+    deal, id = rich.opportunities[0], record_id("deals", rich.opportunities[0].key)
+    kept.apply(change(ChangeKind.DELETED, deal))
+    row = kept.store.get("hubspot.deals", id, GONE)
+    assert row and row["sandbox_deleted_at"] == "2026-08-14T18:00:00.000Z"
+    assert row["hs_lastmodifieddate"] == kept.store.find("hubspot.line_items", linked_to(id))[0]["hs_lastmodifieddate"]
+    assert kept.store.count("hubspot.line_items", LIVE & linked_to(id)) == 0
+    kept.apply(change(ChangeKind.RESTORED, deal))
+    assert kept.store.get("hubspot.deals", id)
+    assert kept.store.count("hubspot.line_items", LIVE & linked_to(id)) == len(deal.lines)
+    kept.apply(change(ChangeKind.PURGED, deal))
+    assert kept.store.get("hubspot.deals", id, Where()) is None
+    assert not kept.store.find("hubspot.history", Where("record_id = ?", (id,)))
+    assert not kept.store.find("hubspot.associations", of(id))
+
+
+def test_a_formula_moves_no_stamp(kept: Portal, rich: Company) -> None:
+    deal, id = rich.opportunities[0], record_id("deals", rich.opportunities[0].key)
+    before = kept.store.get("hubspot.deals", id)
+    later = replace(deal, custom={**deal.custom, "weighted": Decimal("11.11")})
+    kept.apply(change(ChangeKind.FORMULA, later))
+    after = kept.store.get("hubspot.deals", id)
+    assert before and after and after["weighted"] == Decimal("11.11")
+    assert after["hs_lastmodifieddate"] == before["hs_lastmodifieddate"]
+
+
+@pytest.mark.parametrize("gives_new_id", [False, True])
+def test_merged_records_live_on_under_one_id_whatever_happens_next(
+    kept: Portal, rich: Company, gives_new_id: bool
+) -> None:
+    kept.merges_give_new_ids = gives_new_id
+    deal = rich.opportunities[0]
+    loser = next(account for account in rich.accounts if account.key == deal.account_key)
+    winner = next(account for account in rich.accounts if account.crm == "hubspot" and account is not loser)
+    kept.apply(change(ChangeKind.MERGED, loser, into=winner))
+    [survivor] = kept.store.find("hubspot.companies", Where("hs_merged_object_ids is not null"))
+    ids = {record_id("companies", account.key) for account in (winner, loser)}
+    assert (survivor["hs_object_id"] not in ids) is gives_new_id
+    assert survivor["hs_lastmodifieddate"] == "2026-08-14T18:00:00.000Z" and survivor["name"] == winner.name
+    kept.apply(change(ChangeKind.SAVED, replace(winner, name="Renamed", modified_at=NOW)))
+    kept.apply(change(ChangeKind.SAVED, replace(deal, modified_at=NOW)))  # still names the loser
+    again = kept.store.get("hubspot.companies", survivor["hs_object_id"])
+    assert again and again["name"] == "Renamed" and again["hs_merged_object_ids"] == survivor["hs_merged_object_ids"]
+    links = {link["to_id"] for link in kept.store.find("hubspot.associations", of(record_id("deals", deal.key)))}
+    assert survivor["hs_object_id"] in links and record_id("companies", loser.key) not in links
+
+
+def test_a_rep_who_leaves_is_an_owner_no_more(kept: Portal, rich: Company) -> None:
+    rep = next(rep for rep in rich.reps if "hubspot" in rep.crms)
+    kept.apply(change(ChangeKind.SAVED, replace(rep, is_active=False, modified_at=NOW)))
+    assert kept.store.get("hubspot.owners", record_id("owners", rep.email), GONE)
+    assert kept.store.get("hubspot.users", record_id("users", rep.email))

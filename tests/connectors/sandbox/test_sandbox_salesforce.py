@@ -179,7 +179,7 @@ def bulk(api: Any, soql: str, operation: str = "query", **params: Any) -> reques
 
 def test_bulk_job_life(sandbox: Server, signed_in: Any) -> None:
     api = signed_in(sandbox, "salesforce")
-    sandbox.sandbox.salesforce.bulk_page = 40
+    sandbox.sandbox.salesforce.bulk.page = 40
     job = api.post("/jobs/query", {"operation": "query", "query": "SELECT Id FROM Opportunity"})["id"]
     early = api("GET", f"/jobs/query/{job}/results")
     assert early.status_code == 400 and early.json()[0]["errorCode"] == "INVALIDJOBSTATE"

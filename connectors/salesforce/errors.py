@@ -1,0 +1,56 @@
+"""What Salesforce's errors mean for a read: which ones end it, and which ones only call for another way to ask.
+
+Raised by `org`, `rest` and `bulk`, told apart by `source`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests
+from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSession, SalesforceResourceNotFound
+
+from connectors.errors import ApiFailed, AuthenticationFailed, Refused
+from connectors.stream import Stream
+
+TOO_LARGE = ("QUERY_TIMEOUT", "OPERATION_TOO_LARGE", "QUERY_TOO_COMPLICATED", "Retried more than")
+LOST = ("INVALID_QUERY_LOCATOR",)
+NOT_IN_BULK = ("not supported by the Bulk API", "Not supported in Bulk Query", "not supported in Bulk Query")
+
+
+class WindowTooLarge(ApiFailed):
+    """The org cannot answer for so many records at once; it can for fewer."""
+
+
+class PlaceLost(ApiFailed):
+    """The org forgot where in a result the read was; it has to be asked anew."""
+
+
+class NotInBulk(ApiFailed):
+    """The Bulk API does not do this query; REST does."""
+
+
+@contextmanager
+def named_errors(stream: Stream) -> Iterator[None]:
+    """Turn the library's errors into ours, naming the object."""
+    try:
+        yield
+    except SalesforceExpiredSession as error:
+        raise AuthenticationFailed(
+            f"Salesforce ended the session and does not take the new one: {error}. "
+            "Check that the app of SALESFORCE_CLIENT_ID may use the API."
+        ) from error
+    except SalesforceError as error:
+        raise meaning(stream, str(error), is_missing=isinstance(error, SalesforceResourceNotFound)) from error
+    except (requests.RequestException, KeyError, TypeError) as error:  # the last two: not the answer it should be
+        raise ApiFailed(f"Salesforce failed on {stream.object}: {error!r}") from error
+
+
+def meaning(stream: Stream, text: str, *, is_missing: bool = False) -> Exception:
+    """The error that a refusal of Salesforce is."""
+    if is_missing or "INVALID_TYPE" in text:
+        return Refused(
+            f"Salesforce does not show the object {stream.object}: grant the integration user read access ({text})"
+        )
+    kinds = ((TOO_LARGE, WindowTooLarge), (LOST, PlaceLost), (NOT_IN_BULK, NotInBulk))
+    kind = next((kind for codes, kind in kinds if any(code in text for code in codes)), ApiFailed)
+    return kind(f"Salesforce failed on {stream.object}: {text}")

@@ -1,0 +1,144 @@
+"""Every fault at every request of a sync: it ends in the same landed state, or in a clear error and then in it."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from replays import live, uncommitted
+
+from connectors import budget
+from connectors.errors import ConnectorError
+from connectors.sandbox.clock import SimulatedClock
+from connectors.sandbox.faults import Fault, Plan, nothing
+from connectors.sandbox.server import Server, running
+from connectors.sandbox.simulation import Simulation
+from connectors.stream import Stream
+from connectors.sync import pull
+from orchestration.settings import STREAMS, read_settings
+
+OPENED_AT = datetime(2026, 8, 14, 18, tzinfo=UTC)
+NAMES = {
+    "salesforce": ("accounts", "opportunities"),
+    "hubspot": ("companies", "deals"),
+    "dynamics": ("accounts", "opportunities"),
+    "zoho": ("accounts", "deals"),
+}
+NIGHTS = ("first", "second")
+POSITIONS = 3
+"""Requests of a night that meet each fault in turn, evenly spread where it makes more."""
+
+State = dict[str, pa.Table]
+
+
+@dataclass(frozen=True)
+class Night:
+    """A sync that nothing disturbed: what it began with, what it came to, in how many requests."""
+
+    base: Path | None
+    state: State
+    requests: int
+
+
+@dataclass(repr=False)
+class Trials:
+    """One CRM, the nights as they should be, and as many disturbed ones as are asked for."""
+
+    server: Server
+    home: Path
+    nights: dict[str, Night] = field(default_factory=dict)
+    number: int = 0
+
+    @property
+    def crm(self) -> str:
+        return self.server.sandbox.crms[0]
+
+    @property
+    def streams(self) -> list[Stream]:
+        return [stream for stream in STREAMS[self.crm] if stream.name in NAMES[self.crm]]
+
+    def sync(self, home: Path, plan: Plan = nothing) -> None:
+        self.server.sandbox.faults.follow(plan)
+        self.number += 1
+        # tokens are kept in one place: a CRM that rations them would not hand out one for each trial
+        source = read_settings({**self.server.environment(), "ATTAIN_HOME": str(self.home)}).connect(self.crm)
+        for stream in self.streams:
+            pull(source, stream, home=home, run_id=f"trial-{self.number:04d}")
+
+    def state(self, home: Path) -> State:
+        return {stream.name: live(home, self.crm, stream) for stream in self.streams}
+
+    def begin(self, base: Path | None) -> Path:
+        home = self.home / f"trial {self.number}"
+        if base:
+            shutil.copytree(base, home)
+        return home
+
+    def undisturbed(self, base: Path | None) -> Night:
+        home = self.begin(base)
+        self.sync(home)
+        return Night(base, self.state(home), self.server.sandbox.faults.requests)
+
+    def disturbed(self, night: Night, plan: Plan) -> None:
+        home = self.begin(night.base)
+        try:
+            self.sync(home, plan)
+        except ConnectorError as error:
+            assert self.crm in str(error).lower()
+            assert not uncommitted(home)
+            self.sync(home)
+        assert self.state(home) == night.state
+        shutil.rmtree(home)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses that a CRM asks for are over at once; that they are kept is tested where the budget is."""
+    monkeypatch.setattr(budget, "sleep", lambda seconds: None)
+
+
+@pytest.fixture(scope="module", params=list(NAMES))
+def trials(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trials]:
+    simulation = Simulation(seed=2, scale=0.02, opened_at=OPENED_AT)
+    with running(simulation, [request.param], clock=SimulatedClock(OPENED_AT)) as server:
+        trials = Trials(server, tmp_path_factory.mktemp(request.param))
+        base = trials.home / "yesterday"
+        trials.sync(base)
+        server.sandbox.advance(OPENED_AT + timedelta(days=1))
+        trials.nights = {"first": trials.undisturbed(None), "second": trials.undisturbed(base)}
+        yield trials
+
+
+def positions(requests: int, fault: Fault) -> list[int]:
+    """Evenly spread numbers of requests, other ones for each fault."""
+    step = max(1.0, requests / POSITIONS)
+    offset = Random(fault).random() * step
+    return sorted({int(offset + step * number) + 1 for number in range(POSITIONS)})
+
+
+def test_both_ways_of_reading_agree_when_nothing_goes_wrong(trials: Trials) -> None:
+    first, second = (trials.nights[name] for name in NIGHTS)
+    for name, records in first.state.items():
+        assert records.num_rows
+        assert records["_key"] == second.state[name]["_key"]
+
+
+@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("name", NIGHTS)
+def test_one_fault_at_each_request(trials: Trials, name: str, fault: Fault) -> None:
+    night = trials.nights[name]
+    for position in positions(night.requests, fault):
+        trials.disturbed(night, {position: fault}.get)
+
+
+@settings(max_examples=4, derandomize=True, database=None)
+@given(plan=st.dictionaries(st.integers(1, 30), st.sampled_from(list(Fault)), min_size=2, max_size=8))
+@pytest.mark.parametrize("name", NIGHTS)
+def test_several_faults_in_one_sync(trials: Trials, name: str, plan: dict[int, Fault]) -> None:
+    trials.disturbed(trials.nights[name], plan.get)
