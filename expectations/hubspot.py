@@ -73,8 +73,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "products": (PRODUCT_HAS_NAME.fails_when("name is null"),),
     "line_items": (
         QUANTITY_NOT_NEGATIVE.fails_when("as_decimal(quantity) < 0"),
+        # the lines of orders are line items too, of no deal
         LINE_ITEM_HAS_DEAL.fails_when(
-            "hs_object_id not in (select item.id"
+            "coalesce(len(as_ids(order_ids)), 0) = 0 and hs_object_id not in (select item.id"
             " from (select hs_object_id as id, unnest(as_ids(deal_ids)) as deal_id from live) as item"
             " where item.deal_id in (select hs_object_id from deals))",
             looks_up=("deals",),

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +16,9 @@ from rich.text import Text
 from connectors.errors import ConnectorError, Refused
 from connectors.stream import Limit, Source, Stream
 from orchestration.settings import Settings
+
+FIXED_CALLS = 2
+"""Whatever a stream holds, its fields are asked for and its records counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +69,7 @@ def check_crms(settings: Settings, on_stream: OnStream) -> Sequence[CrmCheck]:
 
 def check_report(checks: Sequence[CrmCheck]) -> RenderableType:
     """Render what was found, one table for each CRM."""
-    return Group(*(part for check in checks for part in (_crm_table(check), _limits(check))))
+    return Group(*(part for check in checks for part in (_crm_table(check), _remarks(check), _limits(check))))
 
 
 def _check_crm(settings: Settings, crm: str, on_stream: OnStream) -> CrmCheck:
@@ -98,39 +102,47 @@ def _check_stream(source: Source, stream: Stream) -> StreamCheck:
 
 def _calls(source: Source, stream: Stream, rows: int) -> int:
     pages = ceil(rows / source.page_rows) or 1
-    return pages * (1 + len(stream.associations))
+    return FIXED_CALLS + pages * (1 + len(stream.associations))
 
 
 def _crm_table(check: CrmCheck) -> RenderableType:
     title = f"{check.crm}: {'not ready' if check.is_blocking else 'ready'}"
     if check.problem:
         return Group(Text(title, style="bold red"), Text(check.problem, style="red"))
-    table = Table("stream", "object", title=title, title_justify="left", title_style="bold")
-    for name in ("fields", "records", "API calls"):
-        table.add_column(name, justify="right")
-    table.add_column("")
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for name in ("", "stream"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("object", no_wrap=True, overflow="ellipsis", max_width=22)
+    for name in ("fields", "records", "calls"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     for stream in check.streams:
-        table.add_row(stream.stream.name, stream.stream.object, *map(_figure, _figures(stream)), _remark(stream))
+        figures = map(_figure, (stream.fields or None, stream.rows, stream.calls))
+        table.add_row(_mark(stream), stream.stream.name, stream.stream.object, *figures)
     calls = sum(stream.calls or 0 for stream in check.streams)
     table.add_section()
-    table.add_row("first night, about", "", "", "", f"{calls:,}", "later nights take what changed")
+    table.add_row("", "first night, about", "", "", "", f"{calls:,}")
     return table
-
-
-def _figures(check: StreamCheck) -> tuple[int | None, ...]:
-    return (check.fields or None, check.rows, check.calls)
 
 
 def _figure(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
-def _remark(check: StreamCheck) -> Text:
+def _mark(check: StreamCheck) -> Text:
+    if check.is_blocking:
+        return Text("needed", style="red")
     if check.problem:
-        return Text(f"not available: {check.problem}", style="red" if check.is_blocking else "yellow")
-    if check.hidden:
-        return Text(f"not readable: {', '.join(check.hidden)}", style="red" if check.is_blocking else "yellow")
-    return Text("ok", style="green")
+        return Text("no", style="yellow")
+    return Text("in part", style="yellow") if check.hidden else Text("yes", style="green")
+
+
+def _remarks(check: CrmCheck) -> RenderableType:
+    """What is not available, and why, in the CRM's own words."""
+    problems = [f"{stream.stream.name}: {stream.problem}" for stream in check.streams if stream.problem]
+    hidden = [
+        f"{stream.stream.name}: not readable: {', '.join(stream.hidden)}" for stream in check.streams if stream.hidden
+    ]
+    return Text("\n".join((*problems, *hidden)), style="yellow")
 
 
 def _limits(check: CrmCheck) -> RenderableType:

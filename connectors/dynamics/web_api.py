@@ -20,7 +20,11 @@ from connectors.errors import ApiFailed, AuthenticationFailed, Refused
 from connectors.session import PoliteSession
 
 MOST_URL = 30_000
-"""Longer ones go into the body of a batch; the web server refuses those over 32,768 characters, cookies included."""
+"""Longer ones go into the body of a batch, where 65,536 characters are allowed: the web server refuses over 32,768.
+
+A table of 900 columns needs that. Reading all columns instead would bring the private ones too; reading some columns
+at a time would need a delta link for each part, and the parts of one row would be of different moments.
+"""
 BOUNDARY = "batch_attain"
 
 

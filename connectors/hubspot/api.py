@@ -26,6 +26,8 @@ SHARE_OF_BURST = 0.95
 SEARCHES_PER_SECOND = 5
 """For the whole portal; no answer tells."""
 HEADER = "X-HubSpot-RateLimit-"
+UNKNOWN_OBJECT = "Unable to infer object type"
+"""How HubSpot says that an object is not in the portal's edition, or has another name; no code tells."""
 
 
 class CursorLost(ApiFailed):
@@ -138,6 +140,8 @@ def _named(what: str, response: requests.Response, variables: str) -> Exception:
             return AuthenticationFailed(f"HubSpot does not accept the token: {text}. Check {variables}.")
         case 403 | 404:
             return Refused(f"HubSpot does not show {what}: {text}. Grant the app its read scope.")
+        case 400 if text.startswith(UNKNOWN_OBJECT):
+            return Refused(f"HubSpot has no {what} in this portal: {text}.")
         case 400 if "after=" in str(response.url):
             return CursorLost(f"HubSpot failed on {what}: it does not know the place to go on from: {text}")
     return ApiFailed(f"HubSpot failed on {what}: {status} {text}")

@@ -3,9 +3,10 @@
 How records are read is in `objects` and `history`; calls, limits and errors are in `api`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from connectors.errors import Refused
 from connectors.hubspot.api import Api, CursorLost
 from connectors.hubspot.auth import Credentials
 from connectors.hubspot.history import HistoryReader
@@ -25,7 +26,8 @@ before could not see yet, since a search shows changes late and out of order."""
 FOUNDED = datetime(2006, 1, 1, tzinfo=UTC)
 HISTORY = "deal_history"
 NO_OPTIONS = Options()
-TYPE_IDS = {"contacts": "0-1", "companies": "0-2", "deals": "0-3"}
+TYPE_IDS: Mapping[str, str] = {"contacts": "0-1", "companies": "0-2", "deals": "0-3"}
+"""Objects that every portal has."""
 
 
 class HubSpot:
@@ -40,6 +42,7 @@ class HubSpot:
         self._options = options
         self._records = Records(self._api)
         self._described: dict[str, Sequence[Field]] = {}
+        self._shown: dict[str, bool] = dict.fromkeys(TYPE_IDS, True)
 
     def fields(self, stream: Stream) -> Sequence[Field]:
         """All properties of the object that nobody excluded; of what is no object, the declared fields."""
@@ -138,14 +141,29 @@ class HubSpot:
         return ObjectReader(self._records, stream, names, self._associations(stream))
 
     def _associations(self, stream: Stream) -> Mapping[str, str]:
-        """What to ask for; of an object that the company defined itself, only its schema knows that."""
-        if stream in STREAMS or not stream.associations:
-            return stream.associations
+        """What to ask for: not for objects that the portal does not show, or the whole stream would be refused."""
+        possible = self._possible(stream)
+        return {column: to for column, to in stream.associations.items() if to in possible and self._shows(to)}
+
+    def _possible(self, stream: Stream) -> Collection[str]:
+        """Objects that the stream's can be associated with; of the company's own, only its schema knows that."""
+        targets = list(stream.associations.values())
+        if stream in STREAMS:
+            return targets
         for schema in self._api.get(stream.object, self._api.paths.schemas)["results"]:
             if stream.object in (schema["name"], schema["objectTypeId"], schema["fullyQualifiedName"]):
-                ends = {end[key] for end in schema["associations"] for key in ("fromObjectTypeId", "toObjectTypeId")}
-                return {column: to for column, to in stream.associations.items() if TYPE_IDS.get(to) in ends}
-        return stream.associations
+                ends = {end[side] for end in schema["associations"] for side in ("fromObjectTypeId", "toObjectTypeId")}
+                return [to for to in targets if TYPE_IDS.get(to) in ends]
+        return targets
+
+    def _shows(self, object: str) -> bool:
+        if object not in self._shown:
+            try:
+                self._api.get(object, f"{self._api.paths.properties}/{object}")
+                self._shown[object] = True
+            except Refused:
+                self._shown[object] = False
+        return self._shown[object]
 
     def _listing(self, stream: Stream) -> list[Record]:
         names = [field.name for field in self._fields(stream)]

@@ -19,6 +19,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.csv
 import requests
+from more_itertools import spy
 from simple_salesforce.api import Salesforce as Client
 from simple_salesforce.exceptions import SalesforceResourceNotFound
 from simple_salesforce.util import exception_handler
@@ -60,7 +61,7 @@ class Job:
     ) -> None:
         self._client, self._stream, self._names = client, stream, names
         self._info: Any
-        self._page_rows = max(1_000, min(PAGE_ROWS, PAGE_CELLS // len(names)))
+        self._page_rows = min(PAGE_ROWS, PAGE_CELLS // len(names))
         query = {"operation": "queryAll" if include_deleted else "query", "query": soql}
         with named_errors(stream):
             self._info = client.restful("jobs/query", method="POST", json=query)
@@ -173,20 +174,24 @@ class Job:
             reraise=True,
         )(self._download, url, params)
         locator = headers.get("Sforce-Locator", "null")
-        tables = self._checked(body, headers["Sforce-NumberOfRecords"])
-        return _Page(
-            tables if _size(body) > IN_MEMORY else list(tables),
-            None if locator == "null" else locator,
-        )
+        tables = self._checked(body, headers.get("Sforce-NumberOfRecords", "not said how many"))
+        following = None if locator == "null" else locator
+        if _size(body) > IN_MEMORY:
+            return _Page(spy(tables)[1], following)  # begun, so that it closes the file also if nobody goes on
+        return _Page(list(tables), following)
 
     def _download(self, url: str, params: dict[str, str]) -> tuple[IO[bytes], Any]:
         body: IO[bytes] = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed when it has been parsed
         headers = {"Accept": "text/csv"}
-        with self._client.session.get(url, params=params, headers=headers, stream=True) as response:
-            if not response.ok:
-                exception_handler(response, self._path)
-            for chunk in response.iter_content(BLOCK):
-                body.write(chunk)
+        try:
+            with self._client.session.get(url, params=params, headers=headers, stream=True) as response:
+                if not response.ok:
+                    exception_handler(response, self._path)
+                for chunk in response.iter_content(BLOCK):
+                    body.write(chunk)
+        except BaseException:
+            body.close()
+            raise
         return body, response.headers
 
     def _checked(self, body: IO[bytes], announced: str) -> Iterator[pa.Table]:

@@ -36,13 +36,21 @@ def named_errors(stream: Stream) -> Iterator[None]:
         yield
     except SalesforceExpiredSession as error:
         raise AuthenticationFailed(
-            f"Salesforce ended the session and does not take the new one: {error}. "
+            f"Salesforce ended the session and does not take the new one: {_reason(error)}. "
             "Check that the app of SALESFORCE_CLIENT_ID may use the API."
         ) from error
     except SalesforceError as error:
-        raise meaning(stream, str(error), is_missing=isinstance(error, SalesforceResourceNotFound)) from error
+        raise meaning(stream, _reason(error), is_missing=isinstance(error, SalesforceResourceNotFound)) from error
     except (requests.RequestException, KeyError, TypeError) as error:  # the last two: not the answer it should be
         raise ApiFailed(f"Salesforce failed on {stream.object}: {error!r}") from error
+
+
+def _reason(error: SalesforceError) -> str:
+    """What Salesforce said, without the URL, which may hold a query of hundreds of fields."""
+    content = error.content
+    if isinstance(content, list) and all(isinstance(entry, dict) for entry in content):
+        content = "; ".join(f"{entry.get('errorCode')}: {str(entry.get('message')).strip()}" for entry in content)
+    return f"{error.status} {str(content)[:500]}"
 
 
 def meaning(stream: Stream, text: str, *, is_missing: bool = False) -> Exception:

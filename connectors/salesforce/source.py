@@ -3,7 +3,6 @@
 What is read is in `streams`; how it is asked for, in `rest` and `bulk`.
 """
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from more_itertools import peekable
 
 from connectors.budget import Budget
 from connectors.options import Options
@@ -98,7 +98,7 @@ class Salesforce:
         is_backfill = bool(state.get("backfilling", True))
         newest = since or FOUNDED
         window = Window(cursor=cursor, start=since - OVERLAP if since else None)
-        pending = deque(self._slices(stream, window) if is_backfill else [window])
+        pending = peekable(self._slices(stream, window) if is_backfill else [window])
         for window, page in self._in_turn(stream, pending, now):
             if page is not None:
                 newest = max(newest, _newest(page, cursor))
@@ -117,7 +117,7 @@ class Salesforce:
     def read_since(self, stream: Stream, since: datetime) -> Iterator[Page]:
         """Read again what changed since an instant; all of an object without a cursor."""
         cursor = self._cursor(stream)
-        pending = deque(self._slices(stream, Window(cursor=cursor, start=since))) if cursor else deque([Window()])
+        pending = peekable(self._slices(stream, Window(cursor=cursor, start=since)) if cursor else [Window()])
         for _, page in self._in_turn(stream, pending, self.server_time()):
             if page is not None:
                 yield Page(page)
@@ -152,25 +152,26 @@ class Salesforce:
             answer = self._client.query(window.soql("COUNT()", stream.object), include_deleted=include_deleted)
             return int(answer["totalSize"])
 
-    def _slices(self, stream: Stream, window: Window) -> Sequence[Window]:
-        """Cut a window by the time its records take, until no part has more than SLICE_ROWS."""
+    def _slices(self, stream: Stream, window: Window) -> Iterator[Window]:
+        """Cut a window by the time its records take, until no part has more than SLICE_ROWS; counted one by one."""
         what = f"COUNT(Id) rows, MIN({window.cursor}) oldest, MAX({window.cursor}) newest"
         with named_errors(stream):
             (extent,) = self._client.query(window.soql(what, stream.object), include_deleted=True)["records"]
-            counted = replace(window, rows=extent["rows"])
-            if extent["rows"] <= SLICE_ROWS:
-                return [counted]
-            oldest, newest = (datetime.fromisoformat(extent[name]) for name in ("oldest", "newest"))
-        parts = window.parts(ceil(extent["rows"] / SLICE_ROWS), oldest, newest)
-        if len(parts) == 1:
-            return [counted]
-        slices = [found for part in parts for found in self._slices(stream, part)]
-        return [found for found in slices if found.rows or found.end is None]
+            rows, oldest, newest = (extent[name] for name in ("rows", "oldest", "newest"))
+        parts: Sequence[Window] = []
+        if rows > SLICE_ROWS:
+            oldest, newest = datetime.fromisoformat(oldest), datetime.fromisoformat(newest)
+            parts = window.parts(ceil(rows / SLICE_ROWS), oldest, newest)
+        if len(parts) > 1:
+            for part in parts:
+                yield from self._slices(stream, part)
+        elif rows or window.end is None:
+            yield replace(window, rows=rows)
 
     # pages
 
     def _in_turn(
-        self, stream: Stream, pending: deque[Window], now: datetime
+        self, stream: Stream, pending: "peekable[Window]", now: datetime
     ) -> Iterator[tuple[Window, Records | None]]:
         """The pages of each window, and None at its end; the org works on the next window while this one is read.
 
@@ -180,11 +181,10 @@ class Salesforce:
         ahead: Job | None = None
         restarts = 0
         try:
-            while pending:
-                window = pending.popleft()
+            for window in pending:
                 job, ahead = ahead or self._job(stream, window), None
                 if job and pending:
-                    ahead = self._job(stream, pending[0])
+                    ahead = self._job(stream, pending.peek())
                 try:
                     for page in self._pages(stream, window, job=job):
                         yield window, page
@@ -194,12 +194,12 @@ class Salesforce:
                     parts = window.parts(2, window.start or FOUNDED, (window.end or now) - timedelta(seconds=1))
                     if window.cursor is None or len(parts) == 1:
                         raise
-                    pending.extendleft(reversed(parts))
+                    pending.prepend(*parts)
                 except PlaceLost:
                     restarts += 1
                     if restarts > RESTARTS:
                         raise
-                    pending.appendleft(window)
+                    pending.prepend(window)
                 if ahead:
                     ahead.discard()
                     ahead = None
@@ -224,7 +224,7 @@ class Salesforce:
         names = names or self._names(stream)
         for batch in rest.batches(self._client, stream, window, names, include_deleted=include_deleted):
             yield batch.records
-            if batch.left > REST_BATCHES * len(batch.records) > 0:
+            if batch.records and batch.left > REST_BATCHES * len(batch.records):
                 others = replace(window, above=str(batch.records[-1]["Id"]), rows=batch.left)
                 if job := ask(others):
                     yield from _tables(job)

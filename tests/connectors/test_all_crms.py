@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -18,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from connectors import hubspot, salesforce, zoho
 from connectors.errors import ApiFailed, AuthenticationFailed, ConnectorError, Refused
 from connectors.sandbox.company import Company
-from connectors.sandbox.dynamics import described
+from connectors.sandbox.dynamics import attributes_of
 from connectors.sandbox.server import Server, running
 from orchestration.settings import STREAMS
 
@@ -147,8 +148,8 @@ def test_many_rows_of_one_moment_land_once_each(org: Org) -> None:
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small that Halden's 300 deals take several commits."""
     monkeypatch.setattr("connectors.salesforce.source.SLICE_ROWS", 60)
-    monkeypatch.setattr(hubspot, "LIST_PAGE", 30)
-    monkeypatch.setattr(hubspot, "PAGES_PER_COMMIT", 2)
+    monkeypatch.setattr(hubspot.records, "LIST_PAGE", 30)
+    monkeypatch.setattr(hubspot.source, "PAGES_PER_COMMIT", 2)
     monkeypatch.setattr("connectors.dynamics.source.PAGE_ROWS", 30)
     monkeypatch.setattr("connectors.dynamics.source.PAGES_PER_COMMIT", 2)
     monkeypatch.setattr(zoho.records, "PAGE_ROWS", 30)
@@ -263,13 +264,21 @@ def test_an_optional_object_that_is_refused_later_is_fatal(org: Org, small_pages
     assert org.landed(words.deals) == org.truth(words.deals)
 
 
+def attributes(org: Org, names: list[str]) -> list[dict[str, Any]]:
+    """What Dynamics says of some columns of its deals."""
+    if org.crm != "dynamics":
+        return []
+    entity = org.vendor.entities[org.words.deal]
+    return [row for name in names for row in attributes_of(entity, entity.table.columns[name])]
+
+
 def test_a_hidden_field_is_reported_and_not_asked_for(org: Org) -> None:
     words = org.words
     names = [name for name in org.server.store.tables[f"{org.crm}.{words.deal}"].columns if name != words.amount]
     listings = {
         "salesforce": ("/describe", {"fields": [{"name": name} for name in names]}),
         "hubspot": ("/properties/", {"results": [{"name": name} for name in names]}),
-        "dynamics": (r"/Attributes\?", {"value": [row for n in names for row in described(words.deal, n)]}),
+        "dynamics": (r"/Attributes\?", {"value": attributes(org, names)}),
         "zoho": ("/settings/fields", {"fields": [{"api_name": name} for name in names]}),
     }
     pattern, listing = listings[org.crm]

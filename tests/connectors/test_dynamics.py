@@ -14,14 +14,13 @@ from typing import Any
 
 import pytest
 from crms import HangUp, Org, error_page
-from dynamics_company import ACCOUNTS, DEAL, tiny
+from dynamics_company import ACCOUNTS, DEAL, THEN, tiny
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from connectors.dynamics import Dynamics, custom_stream
+from connectors.dynamics import custom_stream
 from connectors.dynamics import source as connector
 from connectors.errors import ApiFailed, AuthenticationFailed, Refused
-from connectors.options import Options
 from connectors.sandbox import dynamics as organisation
 from connectors.sandbox.company import Change, ChangeKind, Company, CustomField
 from connectors.sandbox.server import running
@@ -29,6 +28,13 @@ from connectors.stream import Page, Stream
 
 READS = r"GET .*/v9.2/opportunities\?"
 NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.fixture(scope="module")
+def small() -> Company:
+    """A company with 300 deals, one a minute."""
+    deals = (replace(DEAL, key=f"D{n}", modified_at=THEN + timedelta(minutes=n)) for n in range(300))
+    return tiny(opportunities=tuple(deals))
 
 
 @pytest.fixture
@@ -51,19 +57,10 @@ def assert_landed(org: Org, *streams: str) -> None:
         assert org.landed(stream) == org.truth(stream), stream
 
 
-def everything_of(org: Org, *, excluded: str = "nothing") -> Dynamics:
-    """A source with options of its own."""
-    source = org.connect()
-    assert isinstance(source, Dynamics)
-    credentials = connector.Credentials(
-        url=org.environment["DYNAMICS_URL"],
-        tenant_id=org.environment["DYNAMICS_TENANT_ID"],
-        client_id=org.environment["DYNAMICS_CLIENT_ID"],
-        client_secret=org.environment["DYNAMICS_CLIENT_SECRET"],
-        authority_url=org.environment["DYNAMICS_AUTHORITY_URL"],
-    )
-    org._source = Dynamics(credentials, Options(excluded_fields=(excluded,)))
-    return org._source
+def exclude(org: Org, column: str) -> None:
+    """Let a column be private."""
+    org.changes = {"ATTAIN_EXCLUDE_FIELDS": column}
+    org.connect()
 
 
 # every table
@@ -94,7 +91,7 @@ def test_a_table_named_in_configuration_lands_with_all_its_columns(tmp_path: Pat
 
 def test_a_private_column_is_never_asked_for(tmp_path: Path) -> None:
     with serving(tiny(), tmp_path) as org:
-        everything_of(org, excluded="dynamics.contact.*phone*")
+        exclude(org, "dynamics.contact.*phone*")
         org.answer("nothing", lambda: error_page(500))
         org.pull("contacts")
         (row,) = org.latest("contacts").values()
@@ -235,7 +232,7 @@ def test_900_custom_columns_land_and_private_ones_are_still_not_asked_for(
     deals = tuple(replace(DEAL, key=f"D{n}", custom=values) for n in range(5))
     with serving(tiny(opportunities=deals, custom_fields=WIDE), tmp_path) as org:
         secret = f"new_{WIDE[7].name}"
-        everything_of(org, excluded=f"dynamics.opportunity.{secret}")
+        exclude(org, f"dynamics.opportunity.{secret}")
         stream = org.stream("opportunities")
         *pages, end = org.source.read(stream, {})
         rows = [row for page in pages for row in page.records]

@@ -41,6 +41,17 @@ def test_healthy_records_pass(landing: Landing) -> None:
     assert by_rule(result)["complete"].status is Status.PASSED
 
 
+def test_a_stream_of_which_nothing_ever_landed_is_not_judged(landing: Landing) -> None:
+    result = landing.check("salesforce", "opportunities", report=SourceReport(count=0))
+    assert {check.status for check in result.checks} == {Status.SKIPPED}
+    assert not result.blocks
+
+
+def test_it_blocks_though_if_the_crm_has_records_or_hides_what_is_needed(landing: Landing) -> None:
+    assert landing.check("salesforce", "opportunities", report=SourceReport(count=3)).blocks
+    assert landing.check("salesforce", "opportunities", report=SourceReport(missing_fields=["Amount"])).blocks
+
+
 def test_rows_without_a_manifest_do_not_exist(landing: Landing) -> None:
     landing.commit("salesforce", "opportunities", [WON])
     landing.commit("salesforce", "opportunities", [NO_AMOUNT, {**WON, "Id": "o2"}], manifest=False)

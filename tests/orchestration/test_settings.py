@@ -2,6 +2,7 @@
 
 import pytest
 
+from connectors import zoho
 from connectors.errors import ConfigurationError
 from orchestration.settings import read_settings
 
@@ -74,6 +75,10 @@ def test_plain_http_is_for_this_machine_only() -> None:
     assert read_settings(SALESFORCE | {"SALESFORCE_URL": "http://127.0.0.1:8750"}).credentials
 
 
-def test_zoho_is_not_skipped_in_silence() -> None:
-    with pytest.raises(ConfigurationError, match="Zoho"):
+def test_zoho_is_on_with_a_refresh_token_and_never_by_halves() -> None:
+    with pytest.raises(ConfigurationError, match="ZOHO_CLIENT_SECRET, ZOHO_REFRESH_TOKEN"):
         read_settings({"ZOHO_CLIENT_ID": "id"})
+    given = {"ZOHO_CLIENT_ID": "id", "ZOHO_CLIENT_SECRET": "secret", "ZOHO_REFRESH_TOKEN": "token"}
+    found = read_settings(given | {"ZOHO_ACCOUNTS_URL": "https://accounts.zoho.eu/"}).credentials["zoho"]
+    assert isinstance(found, zoho.Credentials)
+    assert (found.accounts_url, found.url) == ("https://accounts.zoho.eu", None)

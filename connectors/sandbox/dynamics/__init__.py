@@ -5,7 +5,7 @@ Re-exported here is what the rest of the sandbox and its tests use; everything e
 
 from connectors.sandbox.dynamics.answers import error, sent, throttled
 from connectors.sandbox.dynamics.directory import CLIENT_ID, CLIENT_SECRET, TENANT_ID
-from connectors.sandbox.dynamics.metadata import described
+from connectors.sandbox.dynamics.metadata import attributes_of
 from connectors.sandbox.dynamics.protection import Limits
 from connectors.sandbox.dynamics.rows import records
 from connectors.sandbox.dynamics.tables import ENTITIES, POLYMORPHIC, record_id
@@ -19,7 +19,7 @@ __all__ = [
     "TENANT_ID",
     "Dynamics",
     "Limits",
-    "described",
+    "attributes_of",
     "error",
     "record_id",
     "records",

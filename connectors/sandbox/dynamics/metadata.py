@@ -15,7 +15,7 @@ from connectors.sandbox.dynamics.answers import ANNOTATED, Refused, bad
 from connectors.sandbox.dynamics.organisation import Organisation
 from connectors.sandbox.dynamics.queries import options_of
 from connectors.sandbox.dynamics.reading import root
-from connectors.sandbox.dynamics.tables import ENTITIES, POLYMORPHIC, Entity, lookup_name, record_id
+from connectors.sandbox.dynamics.tables import POLYMORPHIC, Entity, lookup_name, record_id
 from connectors.sandbox.store import Column
 from connectors.sandbox.wire import JsonResponse
 
@@ -184,11 +184,6 @@ def attributes_of(entity: Entity, column: Column) -> list[dict[str, Any]]:
     if column.target or column.type in LABELLED:
         return [attribute, attribute | _virtual(f"{name}name", name, attribute)]
     return [attribute]
-
-
-def described(entity: str, column: str) -> list[dict[str, Any]]:
-    """How a standard column is described, for tests that give a listing of their own."""
-    return attributes_of(ENTITIES[entity], ENTITIES[entity].table.columns[column])
 
 
 def _virtual(name: str, of: str, attribute: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,11 @@ from more_itertools import chunked
 
 from connectors.sandbox.company import Change, ChangeKind, Record, World
 from connectors.sandbox.dynamics.answers import Refused
-from connectors.sandbox.dynamics.rows import SHARED, Render, main_entity, main_id
-from connectors.sandbox.dynamics.tables import PARENTS, Choices, Entity, with_custom_fields
+from connectors.sandbox.dynamics.choices import Choices
+from connectors.sandbox.dynamics.rows import SHARED, main_entity, main_id, rows
+from connectors.sandbox.dynamics.rows.people import foundation
+from connectors.sandbox.dynamics.rows.shape import Shape
+from connectors.sandbox.dynamics.tables import PARENTS, Entity, with_custom_fields
 from connectors.sandbox.store import GONE, LIVE, Store, Where
 
 ROWS_AT_A_TIME = 1_000
@@ -27,20 +30,20 @@ class Organisation:
         self.entities = with_custom_fields(world.custom_fields)
         self.oldest_delta = 0
         """Delta tokens from before this version have expired."""
-        self._render = Render(world, self.choices)
+        self._shape = Shape(world, self.choices)
         for entity in self.entities.values():
             store.create(entity.table)
-        for name, row in self._render.foundation():
+        for name, row in foundation(self._shape):
             store.save(self.entities[name].table.name, [row])
         self._load(world)
 
     def _load(self, world: World) -> None:
         for records in chunked(world.records("dynamics"), ROWS_AT_A_TIME):
-            rows: dict[str, list[dict[str, Any]]] = {}
+            batches: dict[str, list[dict[str, Any]]] = {}
             for record in records:
-                for name, row in self._render.rows(record):
-                    rows.setdefault(name, []).append(row)
-            for name, batch in rows.items():
+                for name, row in rows(self._shape, record):
+                    batches.setdefault(name, []).append(row)
+            for name, batch in batches.items():
                 write = self.store.save if name in SHARED else self.store.insert
                 write(self.entities[name].table.name, batch)
 
@@ -60,14 +63,15 @@ class Organisation:
                 stamp = {"modifiedon": change.at.replace(microsecond=0)}
                 self._mark_merged(entity, main_id(change.into), id, stamp)
             case ChangeKind.FORMULA:
-                values, formulas = self._render.calculated(change.record), self.entities[entity].calculated
+                values = self._shape.custom(entity, getattr(change.record, "custom", {}))
+                formulas = self.entities[entity].calculated
                 changes = {name: value for name, value in values.items() if name in formulas}
                 self.store.update(self.entities[entity].table.name, id, changes, quietly=True)
 
     def _save(self, record: Record) -> None:
         entity, id = main_entity(record), main_id(record)
         kept: dict[str, set[str]] = {part: set() for part, lookup in PARENTS.items() if self._target(part) == entity}
-        for name, row in self._render.rows(record):
+        for name, row in rows(self._shape, record):
             table, key = self.entities[name].table.name, row[self.entities[name].key]
             if self.store.get(table, key, GONE):
                 self.store.restore(table, key)
@@ -91,8 +95,8 @@ class Organisation:
 
     def _parts(self, part: str, id: str) -> set[str]:
         entity = self.entities[part]
-        rows = self.store.find(entity.table.name, LIVE & Where(f'"{PARENTS[part]}" = ?', (id,)))
-        return {row[entity.key] for row in rows}
+        found = self.store.find(entity.table.name, LIVE & Where(f'"{PARENTS[part]}" = ?', (id,)))
+        return {row[entity.key] for row in found}
 
     def _mark_merged(self, entity: str, winner: str, loser: str, stamp: Mapping[str, Any]) -> None:
         changes = {"merged": True, "_masterid_value": winner, "statecode": 2 if entity == "lead" else 1, **stamp}

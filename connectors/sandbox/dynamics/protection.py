@@ -41,13 +41,10 @@ class Protection:
         """Let a handler answer, unless too much was asked for lately."""
         began = monotonic()
         self._forget(began - self.limits.window_seconds)
-        refusal = self._refusal()
-        if refusal:
-            # who goes on sending is made to wait longer
+        if refusal := self._refusal(began):
+            wait, code, message = refusal
             self._refused.append(began)
-            oldest = self._served[0][0] if self._served else began
-            wait = ceil(oldest + self.limits.window_seconds - began) if self._running == 0 else 1
-            return throttled(wait + len(self._refused) - 1, *refusal)
+            return throttled(wait + len(self._refused) - 1, code, message)  # who goes on sending waits longer
         self._running += 1
         try:
             response = await handler(request)
@@ -59,17 +56,19 @@ class Protection:
         response.headers["x-ms-ratelimit-time-remaining-xrm-requests"] = f"{left:,.2f}"
         return response
 
-    def _refusal(self) -> tuple[str, str] | None:
+    def _refusal(self, now: float) -> tuple[int, str, str] | None:
+        """For how long, and why; None: nothing is too much."""
         limits = self.limits
+        until_free = ceil(self._served[0][0] + limits.window_seconds - now) if self._served else 1
         if len(self._served) >= limits.requests:
             code, text = TOO_MANY_REQUESTS
-            return code, text.format(limits.requests, limits.window_seconds)
+            return until_free, code, text.format(limits.requests, limits.window_seconds)
         if sum(seconds for _, seconds in self._served) >= limits.execution_seconds:
             code, text = TOO_MUCH_TIME
-            return code, text.format(int(limits.execution_seconds * 1000), limits.window_seconds)
+            return until_free, code, text.format(int(limits.execution_seconds * 1000), limits.window_seconds)
         if self._running >= limits.concurrent:
             code, text = TOO_MANY_AT_ONCE
-            return code, text.format(limits.concurrent)
+            return 1, code, text.format(limits.concurrent)
         return None
 
     def _forget(self, before: float) -> None:

@@ -6,6 +6,7 @@ Which rows there are is told in `rows` and `deals`.
 import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from connectors.sandbox.company import Custom, Outcome
@@ -54,4 +55,4 @@ def stamps(created_at: datetime, modified_at: datetime) -> dict[str, Any]:
 
 def custom_values(values: Custom) -> dict[str, Any]:
     """The company's own fields under the names they have here."""
-    return {custom_name(name): value for name, value in values.items()}
+    return {custom_name(name): Decimal(value) if type(value) is int else value for name, value in values.items()}

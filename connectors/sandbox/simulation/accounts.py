@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from connectors.sandbox.company import Account, ChangeKind, Contact, Survey
-from connectors.sandbox.simulation.life import Edit, Flaw, Life, Link, fate, lag, live
+from connectors.sandbox.simulation.life import Edit, Flaw, Life, Link, fate, lag, live, remembered
 from connectors.sandbox.simulation.market import REGIONS, SEGMENTS, Segment
 from connectors.sandbox.simulation.names import COMMENTS, FIRST_NAMES, LAST_NAMES, TITLES
 from connectors.sandbox.simulation.people import Career, Staff
@@ -24,7 +24,6 @@ AT_SCALE_1 = 575
 FEWEST = 8
 STRAY = 0.05
 DOUBLED = 0.04
-CACHED = 4096
 INVALID_EMAILS = ("{0}", "{0}@", "{0} at example", "{0}@@example..com")
 INVALID_PHONES = ("call me", "0", "12345678901234567890")
 INVALID_COUNTRIES = ("Untied States", "Atlantis", "XX")
@@ -99,7 +98,7 @@ class Accounts:
     def __init__(self, seed: int, staff: Staff, period: Period, scale: float, dirt: float) -> None:
         self.seed, self.staff, self.region, self.period, self.dirt = seed, staff, staff.region, period, dirt
         self.count = max(FEWEST, round(AT_SCALE_1 * scale))
-        self.plan = lru_cache(CACHED)(self._plan)
+        self.plan = lru_cache(remembered(self.count))(self._plan)
 
     @cached_property
     def _quarter_of_customers(self) -> int:
@@ -148,7 +147,7 @@ class Accounts:
         for number in range(random.choice((1, 1, 2, 2, 3))):
             created_at = since + timedelta(seconds=random.randint(60, 30 * 86400))
             doubled_at = merged_at = None
-            if number == 0 and random.random() < 0.05:
+            if number == 0 and random.random() < 0.08:
                 doubled_at = created_at + timedelta(seconds=random.randint(3 * 86400, 40 * 86400))
                 merged_at = doubled_at + timedelta(seconds=random.randint(10 * 86400, 150 * 86400))
             people.append(

@@ -13,7 +13,7 @@ from random import Random
 from connectors.sandbox.company import Line
 from connectors.sandbox.simulation.accounts import Accounts, Plan
 from connectors.sandbox.simulation.hazards import Odds, odds, walk
-from connectors.sandbox.simulation.life import Link
+from connectors.sandbox.simulation.life import Link, remembered
 from connectors.sandbox.simulation.market import (
     ADD_ON_COUNTS,
     ADD_ON_WEIGHTS,
@@ -39,7 +39,6 @@ OFFER_STEP = 2
 """From the third stage on, discounts are agreed."""
 AFTERLIFE = timedelta(days=300)
 """Nothing happens to a deal, or because of it, later than this after it was closed."""
-CACHED = 8192
 WON_FLAWS = (
     "won_without_amount",
     "won_without_close_date",
@@ -148,7 +147,7 @@ class Deals:
         """The accounts of the CRM in which some deals are booked a second time."""
         self.original: Deals | None = None
         """The deals of which some are booked here a second time."""
-        self.plan = lru_cache(CACHED)(self._plan)
+        self.plan = lru_cache(remembered(self.count))(self._plan)
         self._late_from = late_from
 
     def begun_at(self, number: int, random: Random | None = None) -> datetime:

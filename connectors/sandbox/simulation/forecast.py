@@ -3,6 +3,7 @@
 Expectations only: nothing here looks at how a deal really goes on.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -68,11 +69,14 @@ class Forecast:
 
     def __init__(self, unit: Unit, as_of: datetime, rates: Mapping[str, Decimal]) -> None:
         self.unit, self.as_of, self.rates, self.pace = unit, as_of, rates, unit.period.pace
-        self._value = cache(self._mean_value)
+        self._value, self._share_now = cache(self._mean_value), cache(self._share_from_now)
 
     def win_within(self, odds: Odds, step: int, span: Span) -> float:
         """The chance that a deal open in a stage now is won in a span."""
-        return odds.win(step) * self._share(step, odds.speed, self.as_of, span)
+        return odds.win(step) * self._share_now(step, odds.speed, span)
+
+    def _share_from_now(self, step: int, speed: float, span: Span) -> float:
+        return self._share(step, speed, self.as_of, span)
 
     def _share(self, step: int, speed: float, since: datetime, span: Span) -> float:
         """Of the deals in a stage at a moment that are won: how many of them within a span."""
@@ -115,12 +119,13 @@ class Forecast:
     def _mean_value(self, segment: Segment, week: int) -> float:
         """The mean of chance times amount of a deal begun in a week, at the prices of the first year."""
         moment = self.as_of + week * WEEK
-        skills = [career.skill(moment) for career in self.unit.staff.careers if career.is_active(moment)]
+        active = (career for career in self.unit.staff.careers if career.is_active(moment))
+        skills = Counter(round(career.skill(moment), 2) for career in active)
         value = 0.0
         for quantity, weight in zip(QUANTITIES, segment.quantity_weights, strict=True):
             for item in MAIN_ITEMS:
                 size = item.price * quantity
-                chance = fmean(odds(skill, segment, size).win() for skill in skills)
+                chance = fmean((odds(skill, segment, size).win() for skill in skills), skills.values())
                 share = weight / sum(segment.quantity_weights) / len(MAIN_ITEMS)
                 value += share * chance * (size + mean_add_ons())
         return value * mean_left_after_discount()

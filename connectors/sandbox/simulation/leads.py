@@ -11,14 +11,13 @@ from random import Random
 
 from connectors.sandbox.company import ChangeKind, Contact, Lead, LeadStatus
 from connectors.sandbox.simulation.deals import Deal, Deals
-from connectors.sandbox.simulation.life import Edit, Life, Link, fate, lag, live
+from connectors.sandbox.simulation.life import Edit, Life, Link, fate, lag, live, remembered
 from connectors.sandbox.simulation.market import SOURCES
 from connectors.sandbox.simulation.names import FIRST_NAMES, LAST_NAMES, NAME_HEADS, NAME_TAILS, TITLES
 from connectors.sandbox.simulation.people import Career
 
 AT_SCALE_1 = 3000
 """For each CRM, in three years: leads that become nothing."""
-CACHED = 4096
 WORKED = timedelta(days=120)
 """After this nobody cares who owns a lead."""
 AFTERLIFE = timedelta(days=300)
@@ -55,7 +54,7 @@ class Leads:
         self.deals, self.staff, self.period = deals, deals.staff, deals.period
         self.seed, self.crm, self.region = deals.seed, deals.crm, deals.accounts.region
         self.count = max(1, round(AT_SCALE_1 * scale * self.period.reference_share))
-        self.plan = lru_cache(CACHED)(self._plan)
+        self.plan = lru_cache(remembered(self.count))(self._plan)
 
     def _plan(self, number: int) -> Prospect:
         random = Random(f"{self.seed}:{self.crm}:lead:{number}")

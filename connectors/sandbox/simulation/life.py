@@ -36,6 +36,7 @@ NO_LAG = timedelta(0)
 LONGEST_LAG = timedelta(minutes=5)
 """A record saved by a long transaction carries a stamp this much older than the moment others see it."""
 LAGGING = 0.04
+MOST_REMEMBERED = 8192
 GONE = frozenset({ChangeKind.DELETED, ChangeKind.PURGED, ChangeKind.MERGED})
 LAST = frozenset({ChangeKind.PURGED, ChangeKind.MERGED})
 CLASSES: tuple[type, ...] = (
@@ -183,6 +184,11 @@ def fate(random: Random, at: datetime, *, restored: float = 0.4, purged: float =
     elif random.random() < purged:
         edits.append(Edit(at + timedelta(days=15, seconds=random.randrange(86400)), kind=ChangeKind.PURGED))
     return edits
+
+
+def remembered(count: int) -> int:
+    """How many plans of a kind to keep: all, if they are few; passes over more would find none of them again."""
+    return count if count <= MOST_REMEMBERED else 64
 
 
 def place(change: Change) -> tuple[int, int]:

@@ -48,16 +48,13 @@ class Pipeline:
         random = Random(f"{self.deals.seed}:{deal.key}:life")
         first = self._first(random, deal)
         edits = list(self._edits(random, deal, first))
-        flaw = None
-        if deal.flaw:
+        flaw, is_doubled = None, deal.flaw == "duplicate_open_deal"
+        if deal.flaw and not is_doubled:
             first, edits, since = self._spoilt(deal, first, edits)
             flaw = Flaw(deal.flaw, since)
-        original = live(self.crm, first, _with_cooling(deal, first, edits), finish=_finish, flaw=flaw)
-        if deal.flaw != "duplicate_open_deal":
-            yield original
-            return
-        yield replace(original, flaw=None)
-        yield self._copy(random, deal, first)
+        yield live(self.crm, first, _with_cooling(deal, first, edits), finish=_finish, flaw=flaw)
+        if is_doubled:
+            yield self._copy(random, deal, first)
 
     def _first(self, random: Random, deal: Deal) -> Opportunity:
         created_at = deal.created_at
@@ -229,6 +226,7 @@ class Pipeline:
             created_at=at,
             stage_changed_at=at,
             modified_at=at,
+            is_dirty=True,
         )
         edits = deal.account_link.edits("account_key")
         edits += deal.contact_link.edits("contact_key") if deal.contact_link else []

@@ -124,6 +124,8 @@ def expected_bookings(simulation: Simulation, as_of: datetime) -> Rows:
         forecast = Forecast(unit, as_of, rates)
         booked, open_deals = dict.fromkeys(spans, 0.0), dict.fromkeys(spans, 0.0)
         for deal in unit.deals.plans(as_of):
+            if deal.closed_at and deal.closed_at < spans[-QUARTERS_AHEAD - 1].start:
+                continue
             for span in spans:
                 if deal.is_won and deal.closed_at and deal.closed_at <= as_of and span.holds(deal.closed_at):
                     booked[span] += float(deal.amount(OFFER_STEP)) / float(rates[deal.account.currency])

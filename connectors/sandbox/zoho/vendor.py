@@ -33,8 +33,11 @@ SHARED = frozenset({"zoho.roles"})
 """Rows that several records of the company have in common."""
 CHILDREN = {"Deals": ("DealHistory", "Potential_Name"), "Price_Books": ("Price_Book_Products", "Price_Book")}
 """Table to the table of the rows that are part of its records, and the column that says of which."""
-LINKS = {"Campaign_Members": ("Campaign", "Member"), "Price_Book_Products": ("Price_Book", "Product")}
-"""Table of links to its columns for both sides; a link to what is gone is gone."""
+LINKS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "Campaign_Members": {"Campaign": ("Campaigns",), "Member": ("Leads", "Contacts")},
+    "Price_Book_Products": {"Price_Book": ("Price_Books",), "Product": ("Products",)},
+}
+"""Table of links to its columns for both ends and where these are; a link to what is gone is gone."""
 USERS = 50
 LICENSE = {"paid": True, "paid_type": "enterprise", "users_license_purchased": USERS}
 CALLS_AT_A_TIME = 20
@@ -65,6 +68,9 @@ class Zoho:
         self._load(self._rows.of_company())
         for batch in chunked(world.records("zoho"), ROWS_AT_ONCE):
             self._load(row for record in batch for row in self._rows.of(record))
+        for name, ends in LINKS.items():
+            for link in store.find(f"zoho.{name}", _is_loose(ends)):
+                store.update(f"zoho.{name}", link["id"], {DELETED: True})
 
     def _load(self, rows: Iterable[TableRow]) -> None:
         for name, found in groupby(sorted(rows, key=lambda row: row[0]), key=lambda row: row[0]):
@@ -210,13 +216,11 @@ class Zoho:
 
     def _relink(self, id: str) -> None:
         """Hide the links of a record that is gone, and show those of one that is back."""
-        for name, sides in LINKS.items():
-            columns = [self.store.tables[f"zoho.{name}"].columns[side] for side in sides]
-            either = Where(" or ".join(f'"{side}" = ?' for side in sides), (id, id))
+        for name, ends in LINKS.items():
+            either = Where(" or ".join(f'"{end}" = ?' for end in ends), (id,) * len(ends))
+            loose = {link["id"] for link in self.store.find(f"zoho.{name}", either & _is_loose(ends))}
             for link in self.store.find(f"zoho.{name}", either):
-                ends = [(link["Member_Module"] if c.name == "Member" else c.target, link[c.name]) for c in columns]
-                is_gone = any(self.store.get(f"zoho.{target}", end) is None for target, end in ends)
-                self.store.update(f"zoho.{name}", link["id"], {DELETED: is_gone})
+                self.store.update(f"zoho.{name}", link["id"], {DELETED: link["id"] in loose})
 
     def purge(self, name: str, id: str, *, at: datetime | None = None) -> None:
         """Delete a record for good: only a list of what is gone still names it."""
@@ -248,3 +252,12 @@ async def _cost(request: Request) -> int:
         except (ValueError, TypeError, KeyError):
             return 1
     return 2 if path.endswith("/deleted") else 1
+
+
+def _is_loose(ends: Mapping[str, tuple[str, ...]]) -> Where:
+    """Links of which an end is gone, or never was."""
+    live = {
+        end: " union ".join(f'select "id" from "zoho.{name}" where {LIVE.sql}' for name in names)
+        for end, names in ends.items()
+    }
+    return Where(" or ".join(f'"{end}" not in ({ids})' for end, ids in live.items()))

@@ -1,4 +1,5 @@
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,12 +10,21 @@ import msal
 import pytest
 import requests
 import trustme
-from dynamics_company import tiny
+from dynamics_company import ACCOUNTS, BOSS, DEAL, REP, THEN, person, tiny
 
 from connectors.dynamics import STREAMS
-from connectors.sandbox.company import Company
-from connectors.sandbox.dynamics import CLIENT_ID, CLIENT_SECRET, TENANT_ID, record_id, throttled
+from connectors.sandbox.company import Change, ChangeKind, Company, CustomField
+from connectors.sandbox.dynamics import CLIENT_ID, CLIENT_SECRET, TENANT_ID, Limits, record_id, records, throttled
+from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import Server, running
+from connectors.sandbox.store import VERSION
+
+
+@pytest.fixture
+def sandbox(halden: Company) -> Iterator[Server]:
+    """A sandbox of the test's own."""
+    with running(halden, ["dynamics"]) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +191,8 @@ def test_links_must_come_back_as_they_were_given(shared: Server, signed_in: Any)
     link = api.get(DEALS, headers=headers)["@odata.nextLink"]
     assert "%253c" in link and "pagenumber=%222%22" in link
     assert api("GET", link, headers=headers).headers["Preference-Applied"] == "odata.maxpagesize=100"
-    for changed in (link + "&$top=1", link.replace("%20", "+"), link.replace("%25", "%2525"), link.replace("%20", "%2520")):
+    changes = {"%20": "+", "%25": "%2525", "%22": "%2522", "$skiptoken": "$top=1&$skiptoken"}
+    for changed in (link.replace(old, new) for old, new in changes.items()):
         assert api("GET", changed, headers=headers).status_code == 400
 
 
@@ -195,31 +206,39 @@ def test_top_and_page_size(shared: Server, signed_in: Any) -> None:
     assert names == sorted(names, key=str.lower, reverse=True)
 
 
-def test_ties_in_the_order_overlap_unless_the_key_is_added(shared: Server, signed_in: Any) -> None:
+def deals_of(company: Company) -> int:
+    return sum(deal.crm == "dynamics" for deal in company.opportunities)
+
+
+def test_ties_in_the_order_overlap_unless_the_key_is_added(shared: Server, signed_in: Any, halden: Company) -> None:
     api = signed_in(shared, "dynamics")
     careless, _ = read(api, f"{DEALS}&$orderby=statecode", "odata.maxpagesize=50")
     careful, _ = read(api, f"{DEALS}&$orderby=statecode,opportunityid", "odata.maxpagesize=50")
-    assert len(careless) == len(careful) == 300
-    assert len({row["opportunityid"] for row in careful}) == 300 > len({row["opportunityid"] for row in careless})
+    assert len(careless) == len(careful) == deals_of(halden)
+    found = [len({row["opportunityid"] for row in rows}) for rows in (careful, careless)]
+    assert found[0] == deals_of(halden) > found[1]
 
 
-def test_more_than_5000_rows_come_in_pages(halden: Company, signed_in: Any) -> None:
-    some = [account for account in halden.accounts if account.crm == "dynamics"]
-    accounts = tuple(replace(a, key=f"{a.key}:{n}", parent_key=None) for n in range(50) for a in some)
-    big = replace(halden, accounts=accounts, contacts=(), leads=(), opportunities=())
-    with running(big, ["dynamics"]) as server:
+def test_more_than_5000_rows_come_in_pages_and_are_not_counted(signed_in: Any) -> None:
+    accounts = tuple(replace(ACCOUNTS[0], key=f"A{n}") for n in range(6_000))
+    with running(tiny(accounts=accounts)) as server:
         api = signed_in(server, "dynamics")
         page = api.get("/accounts?$select=name&$count=true", headers={"Prefer": "odata.maxpagesize=9000"})
         assert (len(page["value"]), page["@odata.count"]) == (5000, 5000)
         rows, _ = read(api, "/accounts?$select=name", "odata.maxpagesize=4000")
         assert len(rows) == 6000
+        count = api("GET", "/accounts/$count")
+        assert count.content == b"\xef\xbb\xbf5000" and count.headers["content-type"].startswith("text/plain")
+        assert api("GET", "/accounts/$count?$filter=name eq 'A1 Ltd'").content.endswith(b"5000")
+        assert api("GET", "/leads/$count?$filter=statecode eq 0").content == b"\xef\xbb\xbf0"
+        assert api("GET", "/leads/$count?$top=1").status_code == 400
 
 
 def test_change_tracking(sandbox: Server, signed_in: Any) -> None:
     api = signed_in(sandbox, "dynamics")
     tracking = "odata.maxpagesize=100,odata.track-changes"
     rows, last = read(api, DEALS, tracking)
-    assert len(rows) == 300
+    assert len(rows) == deals_of(sandbox.sandbox.company)
     link = last["@odata.deltaLink"]
     assert re.search(r"\$deltatoken=\d+%21\d\d%2f\d\d%2f\d{4}", link)
     nothing, last = read(api, link)
@@ -341,3 +360,239 @@ def test_a_delta_link_outlives_a_restart(halden: Company, signed_in: Any) -> Non
         first = server.url
     with running(halden, ["dynamics"]) as server:
         assert read(signed_in(server, "dynamics"), link.replace(first, server.url))[0] == []
+
+
+@pytest.fixture
+def small() -> Iterator[Server]:
+    """A sandbox of the test's own, with one record of every kind."""
+    with running(tiny()) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("limits", "code", "text"),
+    [
+        (
+            Limits(requests=2),
+            "0x80072322",
+            "Number of requests exceeded the limit of 2 over time window of 300 seconds.",
+        ),
+        (
+            Limits(execution_seconds=0),
+            "0x80072321",
+            "Combined execution time of incoming requests exceeded limit of 0 ",
+        ),
+        (Limits(concurrent=0), "0x80072326", "Number of concurrent requests exceeded the limit of 0."),
+    ],
+)
+def test_service_protection(small: Server, signed_in: Any, limits: Limits, code: str, text: str) -> None:
+    api = signed_in(small, "dynamics")
+    small.sandbox.dynamics.protect(limits)
+    answers = [api("GET", "/accounts") for _ in range(5)]
+    served = [answer for answer in answers if answer.ok]
+    assert len(served) == (2 if limits.requests == 2 else 0)
+    assert not served or served[1].headers["x-ms-ratelimit-burst-remaining-xrm-requests"] == "0"
+    refused = answers[len(served) :]
+    assert {answer.status_code for answer in refused} == {429}
+    assert refused[0].json()["error"]["code"] == code and refused[0].json()["error"]["message"].startswith(text)
+    waits = [int(answer.headers["Retry-After"]) for answer in refused]
+    assert 1 <= waits[0] < waits[-1]  # who goes on sending waits longer
+
+
+def test_service_protection_forgets(small: Server, signed_in: Any) -> None:
+    api = signed_in(small, "dynamics")
+    small.sandbox.dynamics.protect(Limits(requests=1, window_seconds=1))
+    assert [api("GET", "/accounts").status_code for _ in range(2)] == [200, 429]
+    time.sleep(1.01)
+    assert api("GET", "/accounts").ok
+
+
+def test_every_kind_of_fault_is_worded_as_dataverse_does(small: Server, signed_in: Any) -> None:
+    api, vendor = signed_in(small, "dynamics"), small.sandbox.dynamics
+    headers = {"Prefer": "odata.maxpagesize=1,odata.track-changes"}
+    first = api.get("/accounts?$select=name", headers=headers)
+    *_, last = read(api, "/accounts?$select=name", headers["Prefer"])
+    found = {}
+    for name, path in (("plain", "/accounts"), ("page", first["@odata.nextLink"]), ("delta", last["@odata.deltaLink"])):
+        for kind in Fault:
+            if kind is not Fault.EXPIRED:
+                small.sandbox.intercept = lambda request, kind=kind: vendor.fault(kind, request)
+                answer = api("GET", path, headers=headers)
+                found[name, kind] = (answer.status_code, answer.headers.get("Retry-After"))
+    for name in ("plain", "page", "delta"):
+        assert found[name, Fault.TOO_MANY] == (429, "1") and found[name, Fault.TOO_MANY_BARE] == (429, None)
+        assert found[name, Fault.SERVER_ERROR] == (503, None)
+        assert found[name, Fault.LOST_CURSOR] == ((200 if name == "plain" else 400), None)
+        assert found[name, Fault.DAILY_LIMIT] == (200, None)  # there is no such thing
+    small.sandbox.intercept = lambda request: vendor.fault(Fault.EXPIRED, request)
+    assert api("GET", "/accounts").status_code == 401
+
+
+def wide(server: Server) -> str:
+    names = ",".join(["name"] * 7_000)
+    return f"/accounts?$select={names}&$top=1"
+
+
+def test_urls_over_32_kb_are_refused_unless_they_come_in_a_batch(small: Server, signed_in: Any) -> None:
+    api = signed_in(small, "dynamics")
+    answer = api("GET", wide(small))
+    assert answer.status_code == 414 and "<html>" in answer.text
+    inner = f"GET /api/data/v9.2{wide(small)} HTTP/1.1\r\nAccept: application/json"
+    body = f"--b\r\nContent-Type: application/http\r\n\r\n{inner}\r\n\r\n--b--\r\n"
+    answer = api("POST", "/$batch", data=body, headers={"Content-Type": "multipart/mixed; boundary=b"})
+    assert answer.headers["content-type"] == "multipart/mixed; boundary=batchresponse_1"
+    assert "HTTP/1.1 200 OK" in answer.text and '"name":"A' in answer.text
+    for broken in (inner.replace("GET", "PUT"), inner.replace("name", "nope", 1), f"GET /{'x' * 65_600} HTTP/1.1"):
+        body = f"--b\r\nContent-Type: application/http\r\n\r\n{broken}\r\n\r\n--b--\r\n"
+        answer = api("POST", "/$batch", data=body, headers={"Content-Type": "multipart/mixed; boundary=b"})
+        assert answer.status_code == 400 or "HTTP/1.1 400" in answer.text
+    assert api("POST", "/$batch", data="x", headers={"Content-Type": "text/plain"}).status_code == 400
+
+
+def test_wrong_headers_are_refused(small: Server, signed_in: Any) -> None:
+    api = signed_in(small, "dynamics")
+    assert api("GET", "/accounts", headers={"OData-MaxVersion": "3.0"}).status_code == 400
+    assert api("GET", "/accounts", headers={"Accept": "text/html"}).status_code == 415
+
+
+def test_a_cookie_binds_a_client_to_one_server(small: Server, signed_in: Any) -> None:
+    api = signed_in(small, "dynamics")
+    assert "ARRAffinity=" in api("GET", "/WhoAmI").headers["Set-Cookie"]
+    assert "Set-Cookie" not in api("GET", "/WhoAmI").headers
+
+
+def test_attributes_say_what_can_be_selected(small: Server, signed_in: Any) -> None:
+    api, path = signed_in(small, "dynamics"), "/EntityDefinitions(LogicalName='opportunity')/Attributes"
+    attributes = {row["LogicalName"]: row for row in api.get(path)["value"]}
+    kinds = {name: row["AttributeTypeName"]["Value"] for name, row in attributes.items()}
+    assert (kinds["ownerid"], kinds["owneridtype"], kinds["owneridname"]) == (
+        "OwnerType",
+        "EntityNameType",
+        "VirtualType",
+    )
+    assert attributes["owneridname"]["AttributeOf"] == "ownerid" and not attributes["isprivate"]["IsValidForRead"]
+    assert attributes["new_weighted_value"]["SourceType"] == 1 and attributes["name"]["SourceType"] == 0
+    for name in ("owneridtype", "owneridname", "ownerid", "isprivate"):
+        assert api("GET", f"/opportunities?$select={name}").status_code == 400
+    targets = api.get(f"{path}/Microsoft.Dynamics.CRM.LookupAttributeMetadata?$select=LogicalName,Targets")["value"]
+    assert {row["LogicalName"]: row["Targets"] for row in targets}["ownerid"] == ["systemuser", "team"]
+    assert api("GET", f"{path}/Microsoft.Dynamics.CRM.NopeAttributeMetadata").status_code == 404
+
+
+def test_secured_columns_come_empty_and_hidden_ones_not_at_all(small: Server, signed_in: Any) -> None:
+    api, vendor = signed_in(small, "dynamics"), small.sandbox.dynamics
+    vendor.secure("opportunity", "estimatedvalue")
+    vendor.hide("opportunity", "stepname")
+    (row,) = api.get("/opportunities")["value"]
+    assert row["estimatedvalue"] is None and row["actualvalue"] and "stepname" not in row
+    assert api("GET", "/opportunities?$select=stepname").status_code == 400
+    path = "/EntityDefinitions(LogicalName='opportunity')/Attributes?$select=LogicalName,IsSecured"
+    shown = {row["LogicalName"]: row for row in api.get(path)["value"]}
+    assert shown["estimatedvalue"]["IsSecured"] and "stepname" not in shown
+    user = api.get("/WhoAmI")["UserId"]
+    function = "Microsoft.Dynamics.CRM.RetrievePrincipalAttributePrivileges()"
+    (privilege,) = api.get(f"/systemusers({user})/{function}")["AttributePrivileges"]
+    assert privilege == {"AttributeId": shown["estimatedvalue"]["MetadataId"], "CanRead": 0}
+    assert api("GET", f"/systemusers({record_id('x', 'y')})/{function}").status_code == 404
+
+
+def test_a_formula_moves_neither_the_stamp_nor_the_version(small: Server, signed_in: Any) -> None:
+    api, vendor = signed_in(small, "dynamics"), small.sandbox.dynamics
+    before, last = read(api, "/opportunities", "odata.track-changes")
+    deal = replace(DEAL, custom={**DEAL.custom, "weighted_value": Decimal(7), "competitor": "Other"})
+    vendor.apply(Change(at=THEN, crm="dynamics", kind=ChangeKind.FORMULA, record=deal))
+    (after,) = api.get("/opportunities")["value"]
+    assert {name for name in after if after[name] != before[0][name]} == {"new_weighted_value"}
+    assert read(api, last["@odata.deltaLink"])[0] == []
+
+
+def apply(server: Server, kind: ChangeKind, record: Any, into: Any = None) -> None:
+    server.sandbox.dynamics.apply(Change(at=THEN, crm="dynamics", kind=kind, record=record, into=into))
+
+
+def test_parts_of_a_record_come_and_go_with_it(small: Server) -> None:
+    def lines() -> int:
+        return small.store.count("dynamics.opportunityproduct")
+
+    apply(small, ChangeKind.SAVED, replace(DEAL, lines=DEAL.lines[:1], splits=()))
+    assert (lines(), small.store.count("dynamics.new_opportunitysplit")) == (1, 0)
+    apply(small, ChangeKind.SAVED, DEAL)
+    assert (lines(), small.store.count("dynamics.new_opportunitysplit")) == (2, 2)
+    apply(small, ChangeKind.DELETED, DEAL)
+    assert (lines(), small.store.count("dynamics.opportunity")) == (0, 0)
+    version = small.store.version
+    apply(small, ChangeKind.PURGED, DEAL)
+    assert small.store.version == version
+    apply(small, ChangeKind.RESTORED, DEAL)
+    assert (lines(), small.store.count("dynamics.opportunity")) == (2, 1)
+    version = small.store.version
+    apply(small, ChangeKind.SAVED, DEAL)
+    assert small.store.version == version
+
+
+def test_a_merge_keeps_the_loser_inactive(small: Server, signed_in: Any) -> None:
+    apply(small, ChangeKind.MERGED, ACCOUNTS[0], into=replace(ACCOUNTS[1], name="Both"))
+    rows = signed_in(small, "dynamics").get("/accounts?$select=name,merged,statecode,_masterid_value")["value"]
+    told = {row["accountid"]: row for row in rows}
+    winner, loser = (record_id("account", key) for key in ("A2", "A1"))
+    assert told[winner]["name"] == "Both" and not told[winner]["merged"]
+    assert (told[loser]["merged"], told[loser]["statecode"], told[loser]["_masterid_value"]) == (True, 1, winner)
+
+
+def test_a_reopened_deal_has_an_end_for_each_time_it_ended(small: Server) -> None:
+    first, won = DEAL.history
+    steps = (first, won, replace(first, at=THEN + timedelta(days=60)), replace(won, at=THEN + timedelta(days=90)))
+    apply(small, ChangeKind.SAVED, replace(DEAL, history=steps))
+    ends = small.store.find("dynamics.opportunityclose", order_by="actualend")
+    assert [row["subject"] for row in ends] == ["Opportunity won"] * 2
+    (process,) = small.store.find("dynamics.opportunitysalesprocess")
+    assert len(process["traversedpath"].split(",")) == 2 and process["statecode"] == 1
+
+
+def test_a_rep_who_changes_teams_brings_the_new_team_along(small: Server) -> None:
+    apply(small, ChangeKind.SAVED, replace(person(REP, BOSS), team="Team Two", region="Nord", is_active=False))
+    assert {row["name"] for row in small.store.find("dynamics.team")} == {"Team Nair", "Team Two"}
+    assert {row["name"] for row in small.store.find("dynamics.businessunit")} == {"Tiny", "APAC", "Nord"}
+    user = small.store.get("dynamics.systemuser", record_id("systemuser", REP))
+    assert user and user["isdisabled"] is True
+
+
+def test_custom_fields_of_every_kind(signed_in: Any) -> None:
+    values = {
+        "text": "NA",
+        "long_text": 'a\n"b", 🤖',
+        "number": Decimal("1.5"),
+        "money": Decimal("2.25"),
+        "date": THEN.date(),
+        "boolean": False,
+        "choice": "Red",
+    }
+    fields = tuple(CustomField(record="account", name=f"a_{kind}", kind=kind) for kind in values)
+    account = replace(ACCOUNTS[0], custom={f"a_{kind}": value for kind, value in values.items()})
+    world = tiny(accounts=(account,), custom_fields=(*tiny().custom_fields, *fields))
+    with running(world) as server:
+        api = signed_in(server, "dynamics")
+        (row,) = api.get("/accounts")["value"]
+        assert [row[f"new_a_{kind}"] for kind in list(values)[:-1]] == [
+            "NA",
+            'a\n"b", 🤖',
+            1.5,
+            2.25,
+            "2026-03-01",
+            False,
+        ]
+        path = "/EntityDefinitions(LogicalName='account')/Attributes/Microsoft.Dynamics.CRM.PicklistAttributeMetadata"
+        choice = next(r for r in api.get(path)["value"] if r["LogicalName"] == "new_a_choice")["OptionSet"]["Options"]
+        assert [(o["Value"], o["Label"]["UserLocalizedLabel"]["Label"]) for o in choice] == [
+            (row["new_a_choice"], "Red")
+        ]
+
+
+def test_what_is_loaded_is_what_is_rendered_and_each_row_once(small: Server) -> None:
+    told = [(entity, row) for entity, row in records(tiny())]
+    tables = small.sandbox.dynamics.entities
+    assert len({(entity, row[tables[entity].key]) for entity, row in told}) == len(told)
+    assert sum(small.store.count(entity.table.name) for entity in tables.values()) == len(told)
+    for entity, row in told:
+        kept = small.store.get(tables[entity].table.name, row[tables[entity].key])
+        assert kept and kept[VERSION] and set(row) <= set(kept)

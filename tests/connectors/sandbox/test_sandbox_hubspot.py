@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,26 +12,11 @@ import requests
 from hubspot import HubSpot
 from hubspot.crm.deals import PublicObjectSearchRequest, SimplePublicObjectInput
 from hubspot.crm.deals.exceptions import ApiException
+from hubspot_company import plain
+from hubspot_company import rich as with_everything
 
 from connectors.hubspot import STREAMS
-from connectors.sandbox.company import (
-    Activity,
-    ActivityKind,
-    Change,
-    ChangeKind,
-    Company,
-    CustomField,
-    DatedRate,
-    Invoice,
-    Line,
-    Order,
-    Payment,
-    Quota,
-    Split,
-    Step,
-    Survey,
-    Training,
-)
+from connectors.sandbox.company import Change, ChangeKind, Company, Line
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.hubspot import ACCESS_TOKEN, OBJECTS, record_id
 from connectors.sandbox.hubspot import HubSpot as Portal
@@ -44,122 +29,31 @@ OBJECT_STREAMS = [stream for stream in STREAMS if stream.key == "hs_object_id"]
 NOW = datetime(2026, 8, 14, 18, tzinfo=UTC)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def halden(halden: Company) -> Company:
+    return plain(halden)
+
+
+@pytest.fixture(scope="module")
+def shared(halden: Company) -> Iterator[Server]:
+    """A portal that tests only read from."""
+    with running(halden, ["hubspot"]) as server:
+        yield server
+
+
+@pytest.fixture
+def sandbox(halden: Company) -> Iterator[Server]:
+    """A portal of the test's own."""
+    with running(replace(halden, contacts=halden.contacts[:50]), ["hubspot"]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def rich(halden: Company) -> Company:
-    """Halden with one record of every kind that HubSpot has a place for."""
-    deals = [deal for deal in halden.opportunities if deal.crm == "hubspot"]
-    deal = next(deal for deal in deals if deal.account_key and deal.contact_key and deal.lines and deal.amount)
-    at = {"created_at": deal.created_at, "modified_at": deal.modified_at}
-    about = {"account_key": deal.account_key, "owner_email": deal.owner_email}
-    first = Step(
-        at=deal.created_at, stage="first", amount=Decimal("1.50"), close_date=None, owner_email=deal.owner_email
-    )
-    last = replace(first, at=deal.modified_at, stage=deal.stage, amount=deal.amount, close_date=deal.close_date)
-    told = replace(
-        deal,
-        history=(first, last),
-        splits=(Split(rep_email=deal.owner_email, percent=Decimal(100)),),
-        custom={"term": 36, "weighted": Decimal("9.90"), "renewed_on": date(2026, 1, 31), "is_key": True, "note": "x"},
-    )
-    lines = (Line(product=halden.products[0].name, quantity=2, unit_price=Decimal("10.00"), ordinal=7),)
-    order = Order(
-        key="o1",
-        crm="hubspot",
-        number="O-1",
-        opportunity_key=deal.key,
-        status="Activated",
-        ordered_on=date(2026, 3, 1),
-        currency="EUR",
-        lines=lines,
-        **about,
-        **at,
-    )
-    invoice = Invoice(
-        key="i1",
-        crm="hubspot",
-        number="I-1",
-        order_key="o1",
-        opportunity_key=deal.key,
-        status="Open",
-        invoiced_on=date(2026, 3, 2),
-        due_on=date(2026, 4, 1),
-        amount=Decimal("20.00"),
-        currency="EUR",
-        payments=(Payment(key="p1", paid_on=date(2026, 3, 9), amount=Decimal("5.00")),),
-        **about,
-        **at,
-    )
-    activities = tuple(
-        Activity(
-            key=f"a-{kind}",
-            crm="hubspot",
-            kind=kind,
-            subject="Talk",
-            contact_key=deal.contact_key,
-            lead_key=None,
-            opportunity_key=deal.key,
-            happens_at=deal.modified_at,
-            minutes=30,
-            is_done=True,
-            **about,
-            **at,
-        )
-        for kind in ActivityKind
-    )
-    quota = Quota(
-        key="q1",
-        crm="hubspot",
-        rep_email=deal.owner_email,
-        starts_on=date(2026, 7, 1),
-        ends_on=date(2026, 9, 30),
-        amount=Decimal("92000"),
-        currency="EUR",
-        **at,
-    )
-    survey = Survey(
-        key="s1",
-        crm="hubspot",
-        kind="NPS",
-        account_key=str(deal.account_key),
-        contact_key=deal.contact_key,
-        score=9,
-        comment=None,
-        answered_at=deal.modified_at,
-        **at,
-    )
-    training = Training(
-        key="t1",
-        crm="hubspot",
-        rep_email=deal.owner_email,
-        course="Closing",
-        hours=Decimal("1.5"),
-        score=None,
-        completed_on=None,
-        **at,
-    )
-    fields = {"term": "number", "weighted": "money", "renewed_on": "date", "is_key": "boolean", "note": "long_text"}
-    return replace(
-        halden,
-        opportunities=(told, *(other for other in halden.opportunities if other is not deal)),
-        orders=(order,),
-        invoices=(invoice,),
-        activities=activities,
-        quotas=(quota,),
-        surveys=(survey,),
-        trainings=(training,),
-        dated_rates=(
-            DatedRate(currency="EUR", starts_on=date(2026, 1, 1), rate=Decimal("0.90")),
-            DatedRate(currency="EUR", starts_on=date(2026, 8, 1), rate=Decimal("0.80")),
-            DatedRate(currency="EUR", starts_on=date(2099, 1, 1), rate=Decimal("0.70")),
-        ),
-        custom_fields=tuple(
-            CustomField(record="opportunity", name=name, kind=kind, is_formula=name == "weighted")
-            for name, kind in fields.items()
-        ),
-    )
+    return with_everything(halden)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stocked(rich: Company) -> Iterator[Server]:
     """A portal that has something of everything, and that tests only read from."""
     with running(rich, ["hubspot"]) as server:
