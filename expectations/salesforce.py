@@ -56,5 +56,4 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "products": (PRODUCT_HAS_NAME.fails_when("Name is null"),),
     "opportunity_line_items": (QUANTITY_NOT_NEGATIVE.fails_when("as_decimal(Quantity) < 0"),),
-    "order_items": (QUANTITY_NOT_NEGATIVE.fails_when("as_decimal(Quantity) < 0"),),
 }

@@ -41,7 +41,7 @@ class Truth:
 
     object: str
     key: Callable[[str], str] = str
-    is_live: Callable[[Row, Sandbox], bool] = lambda row, sandbox: not row[DELETED]
+    is_live: Callable[[Row, Sandbox], bool] = lambda row, sandbox: not (row[DELETED] or row.get("merged"))
     but: Set[str] = frozenset()
     """Fields that the CRM does not tell of all records."""
 

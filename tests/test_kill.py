@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from nights import AS_OF, FirstNight, published_tables
+from nights import AS_OF, TWO_CRMS, FirstNight, published_tables
 
 from connectors.sandbox.generate import generate
 from connectors.sandbox.server import Server, running
@@ -36,7 +36,7 @@ MOMENTS: Mapping[str, Moment] = {
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with running(generate()) as server:
+    with running(generate(), TWO_CRMS) as server:
         yield server
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import duckdb
 import requests
-from nights import FirstNight, published_bytes, published_tables, status_text
+from nights import FirstNight, first_night_in, published_bytes, published_tables, status_text
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from connectors.sandbox.generate import generate
 from connectors.sandbox.hubspot import record_id
 from connectors.sandbox.server import Server
 from orchestration.publish import PUBLISHED_FILE
@@ -58,12 +59,15 @@ def test_the_first_night_publishes_every_mart_read_only(first_night: FirstNight)
     assert not any(path.stat().st_mode & stat.S_IWUSR for path in current.rglob("*") if path.is_file())
 
 
-def test_dirty_records_are_quarantined_by_name(first_night: FirstNight) -> None:
-    company = first_night.server.sandbox.company
-    assert len(company.dirty) == 3
-    assert "Quarantined: 3" in status_text(first_night.home)
-    assert first_night.night.warnings.count("won_has_close_date") == 3
-    assert len(first_night.tables["core.fct_opportunity"]) == len(company.opportunities) - 3
+def test_all_four_crms_make_one_night_and_what_is_dirty_is_quarantined_by_name(tmp_path: Path) -> None:
+    company = generate()
+    with first_night_in(tmp_path, company.crms) as night:
+        assert [deal.crm for deal in company.dirty] == ["salesforce", "hubspot", "dynamics", "zoho"]
+        assert "Quarantined: 4" in status_text(tmp_path)
+        assert night.night.warnings.count("won_has_close_date") == 4
+        assert len(night.tables["core.fct_opportunity"]) == len(company.opportunities) - 4
+        crms = query(tmp_path, "select distinct crm from core.fct_opportunity order by crm")
+        assert crms == [("dynamics",), ("hubspot",), ("salesforce",), ("zoho",)]
 
 
 def test_a_second_night_publishes_the_same_from_much_less(first_night: FirstNight) -> None:

@@ -31,7 +31,7 @@ class ManyDeals(Company):
     def changes(self, crm: str, after: datetime, until: datetime) -> Iterator[Change]:
         """Amounts are corrected all day long."""
         for ordinal in range(self.changed):
-            at = OPENED_AT + timedelta(days=1) * (ordinal + 1) / (self.changed + 1)
+            at = OPENED_AT + timedelta(days=1) * ((ordinal + 1) / (self.changed + 1))
             at = at.replace(microsecond=0)
             if after < at <= until:
                 deal = self.deal(crm, ordinal * self.deals // self.changed)
@@ -41,7 +41,7 @@ class ManyDeals(Company):
     def deal(self, crm: str, number: int) -> Opportunity:
         """One of many."""
         model = self.opportunities[number % len(self.opportunities)]
-        at = OPENED_AT - HISTORY + HISTORY * number / (self.deals + 1)
+        at = OPENED_AT - HISTORY + HISTORY * (number / (self.deals + 1))
         at = at.replace(microsecond=0)
         return replace(
             model,

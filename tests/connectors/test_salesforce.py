@@ -22,7 +22,7 @@ from connectors.errors import ApiFailed, AuthenticationFailed, BudgetSpent, Conn
 from connectors.salesforce import OVERLAP, STREAMS, custom_stream
 from connectors.sandbox.company import Change, ChangeKind, Company, CustomField
 from connectors.sandbox.faults import Fault
-from connectors.sandbox.salesforce import error, record_id
+from connectors.sandbox.salesforce import error
 from connectors.sandbox.server import Sandbox, Server
 from connectors.stream import Checkpoint, Kind, Page
 
@@ -528,8 +528,9 @@ def test_a_job_that_never_ends_is_given_up(bulk: Org, monkeypatch: pytest.Monkey
     assert not bulk.vendor.bulk.jobs  # aborted, and deleted
 
 
-@pytest.mark.parametrize("pattern", [CREATE, POLL, "/resultPages", RESULTS, "DELETE "])
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("pattern", "status"), [(CREATE, 429), (POLL, 503), ("/resultPages", 429), (RESULTS, 503), ("DELETE ", 429)]
+)
 def test_bulk_calls_are_tried_again(bulk: Org, pattern: str, status: int) -> None:
     bulk.answer(pattern, lambda: error_page(status), times=2)
     bulk.pull("opportunities")

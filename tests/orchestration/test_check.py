@@ -32,9 +32,9 @@ def test_a_good_connection_is_told_with_records_and_calls(first_night: FirstNigh
 
 
 def test_a_wrong_secret_is_named_and_blocks(first_night: FirstNight, tmp_path: Path) -> None:
-    checks, told = checked(first_night, tmp_path, DYNAMICS_CLIENT_SECRET="wrong")
-    assert checks["dynamics"].is_blocking and not checks["salesforce"].is_blocking
-    assert "dynamics: not ready" in told and "DYNAMICS_CLIENT_SECRET" in told
+    checks, told = checked(first_night, tmp_path, SALESFORCE_CLIENT_SECRET="wrong")
+    assert checks["salesforce"].is_blocking and not checks["hubspot"].is_blocking
+    assert "salesforce: not ready" in told and "SALESFORCE_CLIENT_SECRET" in told
 
 
 def test_a_needed_field_that_is_excluded_blocks_and_another_is_only_told(

@@ -3,7 +3,7 @@
 No requests are answered here; what a record looks like is in `rows`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -52,7 +52,7 @@ class Portal:
         for batch in chunked(world.records("hubspot"), BATCH):
             self._insert([shape(record, self.terms) for record in batch])
 
-    def _insert(self, shapes: Iterable[Shape]) -> None:
+    def _insert(self, shapes: Sequence[Shape]) -> None:
         rows: dict[str, list[Row]] = {}
         for it in shapes:
             for object, row in it.rows:

@@ -15,6 +15,7 @@ from tempfile import TemporaryFile
 from threading import Lock
 from typing import IO, Any
 from urllib.parse import quote
+from weakref import finalize
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -43,7 +44,8 @@ class Result:
     """The rows of a query as CSV in a file without a name, and where in it each of them begins."""
 
     def __init__(self, store: Store, query: Query, operation: str, delimiter: str, ending: str) -> None:
-        self._file: IO[bytes] = TemporaryFile()  # noqa: SIM115 - open as long as the job
+        self._file: IO[bytes] = TemporaryFile()  # noqa: SIM115 - open as long as the result
+        finalize(self, self._file.close)
         self._starts = array("Q", [0])
         self._lock = Lock()
         names = f'"{delimiter}"'.join(column.name for column in query.columns)
@@ -63,10 +65,6 @@ class Result:
             for place in numbers:
                 cells[place] = double_of(cells[place]) if cells[place] is not None else ""
             self._add("".join(cells))
-
-    def __del__(self) -> None:
-        """Let go of the file."""
-        self._file.close()
 
     def _add(self, line: str) -> None:
         encoded = line.encode()

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from connectors.sandbox.company import Custom, Outcome
@@ -22,6 +23,7 @@ FORECAST = {Outcome.WON: "Closed", Outcome.LOST: "Omitted"}
 SPLIT_TYPES = {False: "Revenue", True: "Overlay"}
 
 
+@lru_cache(1 << 17)
 def record_id(object: str, key: str) -> str:
     """The 18-character id of a company's record: the same in every run, in no particular order."""
     number = int.from_bytes(hashlib.sha256(f"{object}:{key}".encode()).digest()[:10])
