@@ -25,10 +25,13 @@ from connectors.stream import Count, Field, Record, State, Stream
 FORMAT = 2
 READABLE_FORMATS = (1, 2)
 METADATA = ("_key", "_version", "_modified_at", "_deleted", "_commit_id", "_synced_at")
-ROWS_AT_ONCE = 20_000
-BYTES_PER_FILE = 64 << 20
-"""What is kept in memory before it goes to a file."""
-MEMORY_LIMIT = "256MB"
+CELLS_AT_ONCE = 500_000
+"""So many values of records are collected before they become a table."""
+BYTES_AT_ONCE = 16 << 20
+"""What tables may hold before they go to the file, as one row group."""
+KEYS_AT_ONCE = 20_000
+MEMORY_LIMIT = "192MB"
+"""Of DuckDB, for looking at what has landed; beyond it spills to disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +171,7 @@ class StreamLanding:
 
     def _batches(self, query: str, **given: Any) -> Iterator[list[str]]:
         cursor = _database().execute(query, self._parameters(query, given))
-        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+        while rows := cursor.fetchmany(KEYS_AT_ONCE):
             yield [key for (key,) in rows]
 
 
@@ -216,7 +219,9 @@ _LACKING = f"select distinct _key from read_parquet($listed) anti join ({_LIVE})
 @cache
 def _engine() -> duckdb.DuckDBPyConnection:
     spill = Path(gettempdir()) / "attain-landing"
-    return duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill), "preserve_insertion_order": False})
+    return duckdb.connect(
+        config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill), "preserve_insertion_order": False}
+    )
 
 
 def _database() -> duckdb.DuckDBPyConnection:
@@ -249,7 +254,7 @@ class CommitWriter:
             self._take(self._aligned(records))
             return int(records.num_rows)
         self._rows.extend(self._row(record) for record in records)
-        if len(self._rows) >= ROWS_AT_ONCE:
+        if len(self._rows) * len(self._columns) >= CELLS_AT_ONCE:
             self._take_rows()
         return len(records)
 
@@ -259,7 +264,7 @@ class CommitWriter:
 
     def delete_unlisted(self) -> None:
         """Mark deleted every live record that this read has not listed."""
-        self._flush()
+        self._close_file()
         for keys in self._landing.unlisted(self._read_id, list(self._parts)):
             self.delete(keys)
 
@@ -274,7 +279,7 @@ class CommitWriter:
         unavailable: str | None = None,
     ) -> Manifest:
         """Make everything written since the last commit visible, in one step."""
-        self._flush()
+        self._close_file()
         previous = self._previous
         manifest = Manifest(
             crm=self._landing.crm,
@@ -306,6 +311,8 @@ class CommitWriter:
 
     def discard(self) -> None:
         """Drop what was written since the last commit."""
+        if self._parquet:
+            self._parquet.close()
         self._landing.sweep()
 
     def _start_commit(self) -> None:
@@ -316,6 +323,7 @@ class CommitWriter:
         self._tables: list[pa.Table] = []
         self._written = 0
         self._parts: list[Path] = []
+        self._parquet: pq.ParquetWriter | None = None
 
     def _row(self, record: Record) -> dict[str, str | None]:
         values = {name: as_text(record.get(name)) for name in self._columns}
@@ -334,27 +342,35 @@ class CommitWriter:
 
     def _take(self, table: pa.Table) -> None:
         self._tables.append(table)
-        if sum(waiting.nbytes for waiting in self._tables) >= BYTES_PER_FILE:
+        if sum(waiting.nbytes for waiting in self._tables) >= BYTES_AT_ONCE:
             self._flush()
 
     def _flush(self) -> None:
-        """Write what is waiting to a file, with what every landed row carries besides the CRM's values."""
+        """Write what is waiting, with what every landed row carries besides the CRM's values."""
         self._take_rows()
         if not self._tables:
             return
-        folder = self._landing.folder / f"run={self._run_id}"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._parts.append(folder / f"{self._commit_id}-{len(self._parts)}.part")
         waiting, self._tables = pa.concat_tables(self._tables), []
         database = _database()
         database.register("waiting", waiting)
-        try:
-            database.execute(
-                _copy(self._columns, self._landing.stream, self._parts[-1]), [self._commit_id, self._synced_at]
-            )
-        finally:
-            database.unregister("waiting")
+        query = _with_metadata(self._columns, self._landing.stream)
+        landed = database.execute(query, [self._commit_id, self._synced_at]).to_arrow_table()
+        if self._parquet is None:
+            self._parquet = self._open_file(landed.schema)
+        self._parquet.write_table(landed)
         self._written += waiting.num_rows
+
+    def _open_file(self, schema: pa.Schema) -> pq.ParquetWriter:
+        folder = self._landing.folder / f"run={self._run_id}"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._parts.append(folder / f"{self._commit_id}-{len(self._parts)}.part")
+        return pq.ParquetWriter(self._parts[-1], schema, use_dictionary=False)
+
+    def _close_file(self) -> None:
+        self._flush()
+        if self._parquet:
+            self._parquet.close()
+            self._parquet = None
 
     def _publish(self, part: Path) -> str:
         _sync_to_disk(part)
@@ -376,24 +392,22 @@ def drift(before: Mapping[str, str], now: Mapping[str, str]) -> Mapping[str, Seq
     return {kind: names for kind, names in changes.items() if names}
 
 
-def _copy(columns: Sequence[str], stream: Stream, part: Path) -> str:
-    """SQL that writes the waiting rows to a file.
+def _with_metadata(columns: Sequence[str], stream: Stream) -> str:
+    """SQL for the waiting rows as they land.
 
     A version is a hash of the content; a field that is null does not count, so a new field changes no old version.
     """
     content = ", ".join(f"{_text(name + '=')} || {_name(name)}" for name in sorted(columns))
     return f"""
-    copy (
-        select
-            {", ".join(map(_name, columns))},
-            {_name(stream.key)} as _key,
-            md5(concat_ws(chr(31), {content}, '_deleted=' || coalesce(_deleted, 'false'))) as _version,
-            {_name(stream.cursor) if stream.cursor else "null::varchar"} as _modified_at,
-            coalesce(_deleted, 'false') as _deleted,
-            $1 as _commit_id,
-            $2 as _synced_at
-        from waiting
-    ) to {_text(str(part))} (format parquet)
+    select
+        {", ".join(map(_name, columns))},
+        {_name(stream.key)} as _key,
+        md5(concat_ws(chr(31), {content}, '_deleted=' || coalesce(_deleted, 'false'))) as _version,
+        {_name(stream.cursor) if stream.cursor else "null::varchar"} as _modified_at,
+        coalesce(_deleted, 'false') as _deleted,
+        $1 as _commit_id,
+        $2 as _synced_at
+    from waiting
     """
 
 

@@ -3,6 +3,7 @@
 Nothing is opened or contacted here; a half-set CRM is an error that names the variables.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,6 +34,10 @@ CUSTOM_STREAMS: Mapping[str, tuple[str, Callable[[str], Stream]]] = {
 """The variable that names an organisation's own objects, and how one of them is read."""
 
 Credentials = salesforce.Credentials | hubspot.Credentials | dynamics.Credentials | zoho.Credentials
+
+
+HUBSPOT_GRANT = ("HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET", "HUBSPOT_REFRESH_TOKEN")
+"""What an OAuth app sets in place of a private app's token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +142,24 @@ def _salesforce(env: Mapping[str, str]) -> salesforce.Credentials | None:
 
 
 def _hubspot(env: Mapping[str, str]) -> hubspot.Credentials | None:
-    if not _is_on(env, "HUBSPOT_", "HUBSPOT_ACCESS_TOKEN"):
+    by_grant = any(name in env for name in HUBSPOT_GRANT)
+    if by_grant and "HUBSPOT_ACCESS_TOKEN" in env:
+        raise ConfigurationError(
+            f"HubSpot is entered by HUBSPOT_ACCESS_TOKEN or by {', '.join(HUBSPOT_GRANT)}, not by both; unset one."
+        )
+    if not _is_on(env, "HUBSPOT_", *(HUBSPOT_GRANT if by_grant else ("HUBSPOT_ACCESS_TOKEN",))):
         return None
+    version = env.get("HUBSPOT_API_VERSION", "v3")
+    if not re.fullmatch(r"v3|\d{4}-\d{2}", version):
+        raise ConfigurationError(f"HUBSPOT_API_VERSION must be v3 or a dated version such as 2026-09, not {version!r}.")
     return hubspot.Credentials(
-        access_token=env["HUBSPOT_ACCESS_TOKEN"],
+        access_token=env.get("HUBSPOT_ACCESS_TOKEN"),
+        client_id=env.get("HUBSPOT_CLIENT_ID"),
+        client_secret=env.get("HUBSPOT_CLIENT_SECRET"),
+        refresh_token=env.get("HUBSPOT_REFRESH_TOKEN"),
         url=_url(env, "HUBSPOT_URL", hubspot.PUBLIC_URL),
         ca_bundle=env.get("ATTAIN_CA_BUNDLE"),
+        api_version=version,
     )
 
 

@@ -5,15 +5,17 @@ Expected values are told from the sandbox's records; neither connectors nor SQL 
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from connectors.errors import ConnectorError
 from connectors.landing import Manifest, StreamLanding
 from connectors.sandbox.server import Sandbox, Server
 from connectors.sandbox.store import DELETED, VERSION, Column, Kind, Row, Where
@@ -21,6 +23,7 @@ from connectors.stream import Source, Stream
 from connectors.sync import pull
 from orchestration.settings import read_settings
 
+ATTEMPTS = 3
 METADATA = frozenset({"_key", "_version", "_modified_at", "_deleted", "_commit_id", "_synced_at"})
 LIVE = """
 select * from (
@@ -71,6 +74,8 @@ class Replay:
     server: Server
     home: Path
     day: int = 0
+    errors: list[str] = field(default_factory=list)
+    """Of pulls that failed, and so were run again."""
 
     @property
     def sandbox(self) -> Sandbox:
@@ -80,15 +85,22 @@ class Replay:
     def advance(self) -> int:
         """Let a day pass; how much happened."""
         self.day += 1
-        happened = self.sandbox.advance(self.sandbox.clock() + timedelta(days=1))
-        return sum(sum(kinds.values()) for kinds in happened.values())
+        to = self.sandbox.clock() + timedelta(days=1)
+        while self._is_busy(to):
+            to += timedelta(seconds=1)
+        return sum(sum(kinds.values()) for kinds in self.sandbox.advance(to).values())
+
+    def _is_busy(self, at: datetime) -> bool:
+        """Whether something happens in the second in which a pull would begin: the next one sees it for sure."""
+        around = at - timedelta(seconds=1), at + timedelta(seconds=1)
+        return any(True for crm in self.sandbox.crms for _ in self.sandbox.company.changes(crm, *around))
 
     def pull(self, crm: str) -> Iterator[str]:
         """Pull all streams of a CRM; where the landing then differs from it."""
         settings = read_settings({**self.server.environment(), "ATTAIN_HOME": str(self.home)})
         source = settings.connect(crm)
         for stream in settings.streams[crm]:
-            pull(source, stream, home=self.home, run_id=f"day-{self.day:03d}")
+            self._pull(source, stream)
         for stream in settings.streams[crm]:
             manifest = StreamLanding(self.home, crm, stream).last_manifest()
             assert manifest, stream.name
@@ -96,6 +108,16 @@ class Replay:
                 yield from self._shown(crm, stream, manifest.unavailable)
             elif stream.name not in SETTINGS.get(crm, ()):
                 yield from differences(self.sandbox, self.home, crm, stream, self._unseen(source, stream, manifest))
+
+    def _pull(self, source: Source, stream: Stream) -> None:
+        for attempt in count(1):
+            try:
+                pull(source, stream, home=self.home, run_id=f"day-{self.day:03d}-{attempt}")
+                return
+            except ConnectorError as error:  # a night that fails is run again
+                self.errors.append(str(error))
+                if attempt == ATTEMPTS:
+                    raise
 
     def _shown(self, crm: str, stream: Stream, reason: str) -> Iterator[str]:
         if stream.object in self.sandbox.objects()[crm]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEALS = 100_000
 CALLS, SECONDS = 190, 10
-STREAM = next(stream for stream in STREAMS["hubspot"] if stream.object == "deals")
+STREAM = next(stream for stream in STREAMS["hubspot"] if stream.name == "deals")
 
 
 def limit(sandbox: "Sandbox") -> None:

@@ -73,6 +73,7 @@ def download(url: str, headers: Mapping[str, str], folder: str) -> int:
 def copy(folder: str) -> int:
     """The floor's second half; its rows."""
     with duckdb.connect() as db:
+        db.execute("set enable_progress_bar = false")
         pages = f"from read_csv('{folder}/*.csv', all_varchar = true, header = true, quote = '\"', escape = '\"')"
         db.execute(f"copy ({pages}) to '{folder}/all.parquet' (format parquet)")
         (rows,) = db.execute(f"select count(*) from '{folder}/all.parquet'").fetchone() or (0,)

@@ -48,7 +48,8 @@ def replay(options: Namespace, home: Path) -> int:
             faults = sum(server.sandbox.faults.injected.values())
             print(
                 f"day {day}: {happened:,} changes in {advanced - began:.1f} s, pulled and compared in"
-                f" {monotonic() - advanced:.1f} s, {faults:,} faults and {count:,} differences so far",
+                f" {monotonic() - advanced:.1f} s, {faults:,} faults, {len(replay.errors)} nights run"
+                f" again and {count:,} differences so far",
                 flush=True,
             )
     return count

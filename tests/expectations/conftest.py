@@ -14,8 +14,8 @@ import pytest
 
 from connectors import dynamics, hubspot, salesforce, zoho
 from connectors.stream import Stream
-from expectations.gate import check_stream
-from expectations.rule import GateResult
+from expectations.gate import RULES, check_stream
+from expectations.rule import GateResult, Rule
 
 STREAMS = {
     crm: {stream.name: stream for stream in module.STREAMS}
@@ -29,25 +29,21 @@ Row = Mapping[str, str | None]
 
 @dataclass
 class Landing:
-    """A home folder with the empty schema of every stream, to which rows are committed."""
+    """A home folder to which rows are committed; a stream gets its empty schema once something is to read it."""
 
     home: Path
     commits: int = field(default=0)
 
-    def __post_init__(self) -> None:
-        for crm, streams in STREAMS.items():
-            for stream in streams.values():
-                self._write(crm, stream, self._folder(crm, stream.name) / "schema.parquet", [])
-
     def commit(self, crm: str, name: str, rows: Sequence[Row], *, deleted: bool = False, manifest: bool = True) -> str:
         """Land rows as one commit; without a manifest, as a run that was killed leaves them."""
         stream = STREAMS[crm][name]
+        self._declare(crm, name)
         self.commits += 1
         run_id = f"run{self.commits}"
         commit_id = f"{self.commits:08d}-{run_id}"
         folder = self._folder(crm, name)
         landed = [self._landed(stream, row, commit_id, deleted) for row in rows]
-        self._write(crm, stream, folder / f"run={run_id}" / f"{commit_id}-0.parquet", landed)
+        self._write(stream, folder / f"run={run_id}" / f"{commit_id}-0.parquet", landed)
         if manifest:
             path = folder / "manifests" / f"{commit_id}.json"
             path.parent.mkdir(exist_ok=True)
@@ -56,6 +52,9 @@ class Landing:
 
     def check(self, crm: str, name: str, **options: Any) -> GateResult:
         """Run the stream's gate."""
+        rules = options.get("rules", RULES[crm].get(name, ()))
+        for seen in {name} | looked_up(STREAMS[crm][name], rules):
+            self._declare(crm, seen)
         run = {"run_id": f"gate{self.commits}", "as_of": AS_OF}
         return check_stream(self.home, crm, STREAMS[crm][name], **{**run, **options})
 
@@ -65,6 +64,11 @@ class Landing:
 
     def _folder(self, crm: str, name: str) -> Path:
         return self.home / "landing" / crm / name
+
+    def _declare(self, crm: str, name: str) -> None:
+        path = self._folder(crm, name) / "schema.parquet"
+        if not path.exists():
+            self._write(STREAMS[crm][name], path, [])
 
     def _landed(self, stream: Stream, row: Row, commit_id: str, deleted: bool) -> dict[str, str | None]:
         content = {column: row.get(column) for column in stream.columns}
@@ -79,13 +83,18 @@ class Landing:
             "_synced_at": "2026-08-14T02:00:00+00:00",
         }
 
-    def _write(self, crm: str, stream: Stream, path: Path, rows: list[dict[str, str | None]]) -> None:
+    def _write(self, stream: Stream, path: Path, rows: list[dict[str, str | None]]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         schema = pa.schema([(column, pa.string()) for column in (*stream.columns, *METADATA)])
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
 
 
+def looked_up(stream: Stream, rules: Sequence[Rule]) -> set[str]:
+    """Name the other streams that the gate of a stream reads."""
+    return {*stream.references.values(), *(target for rule in rules for target in rule.looks_up)}
+
+
 @pytest.fixture
 def landing(tmp_path: Path) -> Landing:
-    """An empty landing of all three CRMs."""
+    """An empty landing of all CRMs."""
     return Landing(tmp_path)
