@@ -175,9 +175,18 @@ class PoliteSession(requests.Session):
         """Send, and read the whole body unless `stream` says that the caller will."""
         send_once = super().send
 
-        def send() -> requests.Response:
-            response = send_once(request, **kwargs)
-            self._inspect(response)
-            return response
+        unread: list[requests.Response] = []
 
-        return politely(send, self._budget)
+        def send() -> requests.Response:
+            while unread:
+                unread.pop().close()  # a streamed answer that is asked for again
+            unread.append(send_once(request, **kwargs))
+            self._inspect(unread[-1])
+            return unread[-1]
+
+        try:
+            return politely(send, self._budget)
+        except BaseException:
+            while unread:
+                unread.pop().close()
+            raise

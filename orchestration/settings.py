@@ -110,8 +110,10 @@ def _custom_streams(env: Mapping[str, str], crm: str) -> Sequence[Stream]:
     variable, declare = CUSTOM_STREAMS[crm]
     known = {stream.object.lower() for stream in STREAMS[crm]} | {stream.name for stream in STREAMS[crm]}
     streams = [declare(name) for name in _words(env.get(variable, ""))]
-    if twice := sorted({stream.object for stream in streams if {stream.object.lower(), stream.name} & known}):
-        raise ConfigurationError(f"{variable} names {', '.join(twice)}, which Attain reads anyway; take it out.")
+    for stream in streams:
+        if {stream.object.lower(), stream.name} & known:
+            raise ConfigurationError(f"{variable} names {stream.object}, which Attain reads already; take it out.")
+        known |= {stream.object.lower(), stream.name}
     return streams
 
 

@@ -1,7 +1,7 @@
 """HubSpot: what is read from it, and how.
 
-The official client is not used: it knows neither the dated paths nor retries of searches, opens a connection pool for
-each property it is asked for, and its models cost ten times the JSON.
+All calls go through the official client, by path; its methods for single resources are not used, since they know no
+dated paths, and their models cost ten times the JSON and round its numbers.
 """
 
 from connectors.hubspot.auth import PUBLIC_URL, Credentials

@@ -5,18 +5,21 @@ What is asked for is the business of the other modules.
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from typing import Any
 
-import requests
+from hubspot.crm.objects import PublicObjectSearchRequest
+from urllib3.exceptions import HTTPError
 
 from connectors.budget import Budget
 from connectors.errors import ApiFailed, AuthenticationFailed, Refused
 from connectors.hubspot.auth import Credentials, caller, refused_grant
+from connectors.hubspot.client import Answer, Client
 from connectors.hubspot.paths import paths
 from connectors.options import Options
-from connectors.session import PoliteSession, Transport
+from connectors.session import CONNECT_AND_READ_SECONDS, politely
 from connectors.stream import Limit
 
 BURST = 100
@@ -41,18 +44,15 @@ class Api:
         self.paths = paths(credentials.api_version)
         self.budget = Budget("hubspot", calls=BURST, seconds=10, reserve=options.reserve)
         self._searches = Budget("hubspot", calls=SEARCHES_PER_SECOND)
-        self._url = credentials.url.rstrip("/")
-        self._transport = Transport(
-            vendor_domain="hubapi.com", base_url=credentials.url, ca_bundle=credentials.ca_bundle
-        )
-        self._session = PoliteSession(self._transport, self.budget, self._inspect)
+        self._client = Client(credentials)
         self._caller = caller(credentials, options.token_folder, self._exchange)
         self._burst: tuple[int, int] = (0, 0)
         self._daily: tuple[int, int] | None = None
+        self._clock: datetime | None = None
 
     def server_time(self) -> datetime:
-        """The portal's clock at its last answer."""
-        return self._transport.server_time()
+        """The portal's clock at its last answer; ours before the first."""
+        return self._clock or datetime.now(UTC)
 
     def limits(self) -> list[Limit]:
         """What the answers have told of the limits so far."""
@@ -64,46 +64,59 @@ class Api:
 
     def get(self, what: str, path: str, **parameters: Any) -> Mapping[str, Any]:
         """Ask for a resource; `what` names it in errors."""
-        return self._call(what, "GET", path, params=parameters)
+        return self._call(what, "GET", path, parameters)
 
     def post(self, what: str, path: str, body: Mapping[str, Any], **parameters: Any) -> Mapping[str, Any]:
         """Ask for a resource with a body."""
-        return self._call(what, "POST", path, params=parameters, json=body)
+        return self._call(what, "POST", path, parameters, body)
 
-    def search(self, what: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def search(self, what: str, path: str, search: PublicObjectSearchRequest) -> Mapping[str, Any]:
         """Search, which has a limit of its own."""
         self._searches.take()
-        return self._call(what, "POST", path, json=body)
+        return self._call(what, "POST", path, {}, search)
 
-    def _call(self, what: str, method: str, path: str, **request: Any) -> Mapping[str, Any]:
-        response = self._send(what, method, path, **request)
-        rejected = str(response.request.headers.get("Authorization", "")).removeprefix("Bearer ")
-        if response.status_code == 401 and self._caller.renew(rejected):
-            response = self._send(what, method, path, **request)
-        if not response.ok:
-            raise _named(what, response, self._caller.variables)
-        return _parsed(what, response)
+    def _call(
+        self, what: str, method: str, path: str, parameters: Mapping[str, Any], body: Any = None
+    ) -> Mapping[str, Any]:
+        def send(token: str) -> Answer:
+            signed = {"Authorization": f"Bearer {token}"}
+            return self._send(what, method, path, query_params=parameters, header_params=signed, body=body)
 
-    def _send(self, what: str, method: str, path: str, **request: Any) -> requests.Response:
+        token = self._caller.token()
+        answer = send(token)
+        if answer.status_code == 401 and self._caller.renew(token):
+            answer = send(self._caller.token())
+        if not answer.ok:
+            raise _named(what, answer, self._caller.variables, goes_on="after" in parameters)
+        return _parsed(what, answer)
+
+    def _send(self, what: str, method: str, path: str, **request: Any) -> Answer:
+        def send() -> Answer:
+            answer: Answer = self._client.call_api(
+                path, method, _preload_content=False, _request_timeout=CONNECT_AND_READ_SECONDS, **request
+            )
+            self._inspect(answer)
+            return answer
+
         try:
-            return self._session.request(method, self._url + path, auth=self._caller, **request)
-        except requests.RequestException as error:
+            return politely(send, self.budget)
+        except HTTPError as error:
             raise ApiFailed(f"HubSpot failed on {what}: {error}") from error
 
     def _exchange(self, fields: Mapping[str, str]) -> Mapping[str, Any]:
-        try:
-            response = self._session.post(self._url + self.paths.token, data=dict(fields), auth=_unsigned)
-        except requests.RequestException as error:
-            raise ApiFailed(f"HubSpot failed to hand out a token: {error}") from error
-        if response.status_code in (400, 401, 403):
-            raise refused_grant(_parsed("the token", response))
-        if not response.ok:
-            raise _named("the token", response, self._caller.variables)
-        return _parsed("the token", response)
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = self._send("the token", "POST", self.paths.token, header_params=form, post_params=dict(fields))
+        if answer.status_code in (400, 401, 403):
+            raise refused_grant(_parsed("the token", answer))
+        if not answer.ok:
+            raise _named("the token", answer, self._caller.variables)
+        return _parsed("the token", answer)
 
-    def _inspect(self, response: requests.Response) -> None:
-        """Take in what an answer says of the limits."""
-        headers = response.headers
+    def _inspect(self, answer: Answer) -> None:
+        """Take in what an answer says of the time and of the limits."""
+        headers = answer.headers
+        if sent := headers.get("Date"):
+            self._clock = parsedate_to_datetime(sent)
         if burst := headers.get(f"{HEADER}Max"):
             told = (int(burst), int(headers.get(f"{HEADER}Interval-Milliseconds", "10000")) // 1000)
             if told != self._burst:
@@ -112,29 +125,25 @@ class Api:
         if (allowed := headers.get(f"{HEADER}Daily")) and (left := headers.get(f"{HEADER}Daily-Remaining")):
             self._daily = (int(allowed) - int(left), int(allowed))
             self.budget.note_daily(used=self._daily[0], allowed=self._daily[1])
-        if response.status_code == 429 and b'"DAILY"' in response.content:
+        if answer.status_code == 429 and b'"DAILY"' in answer.body:
             self.budget.spend("the day's calls are used up")
             self.budget.take()  # raises: not even this call is worth another try
 
 
-def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
-
-
-def _parsed(what: str, response: requests.Response) -> Mapping[str, Any]:
+def _parsed(what: str, answer: Answer) -> Mapping[str, Any]:
     try:
-        answer = json.loads(response.content, parse_float=Decimal)
+        parsed = json.loads(answer.body, parse_float=Decimal)
     except ValueError as error:
-        got = f"{response.status_code} {response.text[:300]!r}"
+        got = f"{answer.status_code} {answer.text!r}"
         raise ApiFailed(f"HubSpot failed on {what}: it answered {got}, which is no JSON") from error
-    if not isinstance(answer, dict):
+    if not isinstance(parsed, dict):
         raise ApiFailed(f"HubSpot failed on {what}: its answer is no JSON object")
-    return answer
+    return parsed
 
 
-def _named(what: str, response: requests.Response, variables: str) -> Exception:
+def _named(what: str, answer: Answer, variables: str, *, goes_on: bool = False) -> Exception:
     """An error that names the object and says what to do."""
-    status, text = response.status_code, _message(response)
+    status, text = answer.status_code, _message(answer)
     match status:
         case 401:
             return AuthenticationFailed(f"HubSpot does not accept the token: {text}. Check {variables}.")
@@ -142,15 +151,15 @@ def _named(what: str, response: requests.Response, variables: str) -> Exception:
             return Refused(f"HubSpot does not show {what}: {text}. Grant the app its read scope.")
         case 400 if text.startswith(UNKNOWN_OBJECT):
             return Refused(f"HubSpot has no {what} in this portal: {text}.")
-        case 400 if "after=" in str(response.url):
+        case 400 if goes_on:
             return CursorLost(f"HubSpot failed on {what}: it does not know the place to go on from: {text}")
     return ApiFailed(f"HubSpot failed on {what}: {status} {text}")
 
 
-def _message(response: requests.Response) -> str:
+def _message(answer: Answer) -> str:
     try:
-        body = response.json()
+        body = json.loads(answer.body)
         scopes = (body.get("context") or {}).get("requiredGranularScopes", ())
         return " ".join([str(body["message"]), *map(str, scopes)])
     except (ValueError, KeyError, TypeError, AttributeError):
-        return response.text[:300] or str(response.reason)
+        return answer.text or "without a word"

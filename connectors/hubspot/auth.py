@@ -12,9 +12,6 @@ from pathlib import Path
 from time import time
 from typing import Any, Protocol
 
-import requests
-from requests.auth import AuthBase
-
 from connectors.errors import ApiFailed, AuthenticationFailed, ConfigurationError
 from connectors.tokens import TokenFile
 
@@ -43,19 +40,19 @@ class Credentials:
 
 
 class Caller(Protocol):
-    """Signs requests."""
+    """Has a token."""
 
     variables: str
     """What to check when HubSpot does not accept it."""
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign a request."""
+    def token(self) -> str:
+        """What to sign a request with."""
 
     def renew(self, rejected: str) -> bool:
         """Get another token than the one that was rejected, if that is possible."""
 
 
-class PrivateApp(AuthBase):
+class PrivateApp:
     """Has one token, which lives until somebody revokes it."""
 
     variables = "HUBSPOT_ACCESS_TOKEN"
@@ -63,10 +60,9 @@ class PrivateApp(AuthBase):
     def __init__(self, access_token: str) -> None:
         self._access_token = access_token
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign a request."""
-        request.headers["Authorization"] = f"Bearer {self._access_token}"
-        return request
+    def token(self) -> str:
+        """The one."""
+        return self._access_token
 
     def renew(self, rejected: str) -> bool:
         """There is no other."""
@@ -76,7 +72,7 @@ class PrivateApp(AuthBase):
 Exchange = Callable[[Mapping[str, str]], Mapping[str, Any]]
 
 
-class OAuthApp(AuthBase):
+class OAuthApp:
     """Gets a token for half an hour at a time: one for all threads, and for all processes that share the folder."""
 
     variables = "HUBSPOT_CLIENT_ID, HUBSPOT_CLIENT_SECRET and HUBSPOT_REFRESH_TOKEN"
@@ -89,13 +85,12 @@ class OAuthApp(AuthBase):
         self._lock = threading.Lock()
         self._tokens: Mapping[str, str] = {}
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign a request with a token that will outlive it."""
+    def token(self) -> str:
+        """A token that will outlive the request."""
         with self._lock:
             if not _is_fresh(self._tokens):
                 self._refresh(rejected="")
-            request.headers["Authorization"] = f"Bearer {self._tokens['access_token']}"
-        return request
+            return self._tokens["access_token"]
 
     def renew(self, rejected: str) -> bool:
         """Get another token, unless another thread did so already."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from hubspot.crm.objects import Filter, FilterGroup, PublicObjectSearchRequest
 from more_itertools import chunked
 
 from connectors.errors import ApiFailed, IncompleteRead
@@ -81,13 +82,13 @@ class Records:
             page = self._api.search(
                 object,
                 f"{self._api.paths.objects}/{object}/search",
-                {
-                    "filterGroups": [{"filters": [_since(cursor, since), *_behind(last_id)]}],
-                    "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
-                    "properties": list(properties),
-                    "limit": SEARCH_PAGE,
-                    **({"after": after} if after else {}),
-                },
+                PublicObjectSearchRequest(
+                    filter_groups=[FilterGroup(filters=[_since(cursor, since), *_behind(last_id)])],
+                    sorts=[{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+                    properties=list(properties),
+                    limit=SEARCH_PAGE,
+                    after=after,
+                ),
             )
             results, previous, after = _results(object, page), after, following(page)
             if results:
@@ -101,17 +102,17 @@ class Records:
             else:
                 must_advance(object, previous, after)
 
-    def total(self, object: str, cursor: str, limit: int, *filters: Mapping[str, str]) -> tuple[int, Sequence[Result]]:
+    def total(self, object: str, cursor: str, limit: int, *filters: Filter) -> tuple[int, Sequence[Result]]:
         """How many records a search finds, and the most recently changed of them."""
         page = self._api.search(
             object,
             f"{self._api.paths.objects}/{object}/search",
-            {
-                "filterGroups": [{"filters": list(filters)}] if filters else [],
-                "sorts": [{"propertyName": cursor, "direction": "DESCENDING"}],
-                "properties": [cursor],
-                "limit": limit,
-            },
+            PublicObjectSearchRequest(
+                filter_groups=[FilterGroup(filters=list(filters))] if filters else [],
+                sorts=[{"propertyName": cursor, "direction": "DESCENDING"}],
+                properties=[cursor],
+                limit=limit,
+            ),
         )
         return int(page["total"]), _results(object, page)
 
@@ -198,12 +199,12 @@ def _must_explain(object: str, missing: set[str], errors: Sequence[Mapping[str, 
         )
 
 
-def _since(cursor: str, since: datetime) -> Mapping[str, str]:
-    return {"propertyName": cursor, "operator": "GTE", "value": str(int(since.timestamp() * 1000))}
+def _since(cursor: str, since: datetime) -> Filter:
+    return Filter(property_name=cursor, operator="GTE", value=str(int(since.timestamp() * 1000)))
 
 
-def _behind(last_id: str | None) -> list[Mapping[str, str]]:
-    return [{"propertyName": "hs_object_id", "operator": "GT", "value": last_id}] if last_id else []
+def _behind(last_id: str | None) -> list[Filter]:
+    return [Filter(property_name="hs_object_id", operator="GT", value=last_id)] if last_id else []
 
 
 def _primary_first(associated: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -30,10 +30,10 @@ from connectors.errors import ApiFailed, ConnectorError, IncompleteRead
 from connectors.salesforce.errors import meaning, named_errors
 from connectors.stream import Stream
 
-PAGE_ROWS = 50_000
-PAGE_CELLS = 1_500_000
+PAGE_ROWS = 25_000
+PAGE_CELLS = 750_000
 """A result page of a wide object has fewer rows, so that pages stay small."""
-PAGES_AHEAD = 2
+PAGES_AHEAD = 1
 """Pages that are fetched while one is written."""
 IN_MEMORY = 64 << 20
 """A page larger than this waits on disk."""

@@ -99,6 +99,7 @@ def bench(deals: int, folder: Path) -> Table:
 
     with serving(many_deals, "salesforce", deals, changed, crm="salesforce", at=OPENED_AT) as served:
         columns, environment = thirty_fields(served)
+        measured(sync, environment, str(folder / "ahead"), "ahead")  # has the sandbox render its results ahead
         whole = measured(sync, environment, str(folder), "first")
         landing = StreamLanding(folder, "salesforce", OPPORTUNITIES)
         live = landing.live_rows()

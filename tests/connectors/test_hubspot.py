@@ -51,12 +51,6 @@ def small(halden: Company) -> Company:
     return replace(company, contacts=company.contacts[::8], leads=company.leads[::8], opportunities=deals)
 
 
-@pytest.fixture(autouse=True)
-def searches_at_will(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sandbox allows more searches than HubSpot, so that only one test has to wait for them."""
-    monkeypatch.setattr(api, "SEARCHES_PER_SECOND", 1_000)
-
-
 @pytest.fixture
 def serve(address: Server, tmp_path: Path) -> Iterator[Callable[[Company], Org]]:
     """Serve a company that a test made up."""
@@ -961,6 +955,7 @@ NAMED: dict[int, type[ConnectorError]] = {
 BODIES = {
     "so it is": lambda: JSONResponse({"status": "error", "message": "so it is", "category": "X"}),
     "Bad Gateway": lambda: error_page(200),
+    "under repair": lambda: Response("<p>Bientôt réparé: under repair</p>".encode("latin-1"), media_type="text/html"),
     "": Response,
 }
 

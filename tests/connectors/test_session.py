@@ -118,12 +118,12 @@ def test_a_pause_too_long_to_wait_for_ends_the_run(line: Line) -> None:
 
 
 def test_many_threads_together_never_exceed_the_rate(line: Line) -> None:
-    budget = Budget("crm", calls=5, seconds=0.5)
+    budget = Budget("crm", calls=5, seconds=1)
     with session(line, budget) as polite, ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: polite.get(line.url), range(16)))
+        list(pool.map(lambda _: polite.get(line.url), range(11)))
     times = sorted(line.asked_at)
-    assert budget.calls == len(times) == 16
-    assert all(later - earlier >= 0.4 for earlier, later in zip(times, times[5:], strict=False))
+    assert budget.calls == len(times) == 11
+    assert all(later - earlier >= 0.7 for earlier, later in zip(times, times[5:], strict=False))
 
 
 def test_the_reserve_of_the_day_is_left_to_others(line: Line) -> None:

@@ -12,15 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors import dynamics, hubspot, salesforce, zoho
 from connectors.stream import Stream
 from expectations.gate import RULES, check_stream
-from expectations.rule import GateResult, Rule
+from expectations.rule import GateResult
+from orchestration import settings
 
-STREAMS = {
-    crm: {stream.name: stream for stream in module.STREAMS}
-    for crm, module in (("salesforce", salesforce), ("hubspot", hubspot), ("dynamics", dynamics), ("zoho", zoho))
-}
+STREAMS = {crm: {stream.name: stream for stream in streams} for crm, streams in settings.STREAMS.items()}
 METADATA = ("_key", "_version", "_modified_at", "_deleted", "_commit_id", "_synced_at")
 AS_OF = date(2026, 8, 14)
 
@@ -52,11 +49,15 @@ class Landing:
 
     def check(self, crm: str, name: str, **options: Any) -> GateResult:
         """Run the stream's gate."""
-        rules = options.get("rules", RULES[crm].get(name, ()))
-        for seen in {name} | looked_up(STREAMS[crm][name], rules):
-            self._declare(crm, seen)
+        for read in {name, *self.looked_up(crm, name)}:
+            self._declare(crm, read)
         run = {"run_id": f"gate{self.commits}", "as_of": AS_OF}
         return check_stream(self.home, crm, STREAMS[crm][name], **{**run, **options})
+
+    def looked_up(self, crm: str, name: str) -> set[str]:
+        """Name the streams that the stream's gate reads besides it."""
+        rules = RULES[crm].get(name, ())
+        return {*STREAMS[crm][name].references.values(), *(target for rule in rules for target in rule.looks_up)}
 
     def quarantine(self, crm: str, name: str) -> list[dict[str, str]]:
         """Read the stream's quarantine."""
@@ -87,11 +88,6 @@ class Landing:
         path.parent.mkdir(parents=True, exist_ok=True)
         schema = pa.schema([(column, pa.string()) for column in (*stream.columns, *METADATA)])
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
-
-
-def looked_up(stream: Stream, rules: Sequence[Rule]) -> set[str]:
-    """Name the other streams that the gate of a stream reads."""
-    return {*stream.references.values(), *(target for rule in rules for target in rule.looks_up)}
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ create table stg_dynamics__opportunities as
     select * from (values (1, 30.00), (2, null), (null, 9.00)) as t(state_code, actual_amount);
 create table stg_zoho__deal_stages as
     select * from (values ('Closed Won', 'Closed Won'), ('Qualification', 'Open')) as t(stage_name, forecast_type);
-create table stg_zoho__deals as select * from (values ('Closed Won', 8.00), ('Qualification', 3.00)) as t(stage_name, amount);
+create table stg_zoho__deals as
+    select * from (values ('Closed Won', 8.00), ('Qualification', 3.00)) as t(stage_name, amount);
 create table dim_rep as select 'maya' as rep_id;
 create table dim_account as select 'a' || i as account_id from range(200) as t(i);
 create table fct_opportunity as

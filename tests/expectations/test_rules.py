@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from connectors import dynamics, hubspot, salesforce, zoho
 from expectations import scratch
 from expectations.declared import CASTS, row_rules
 from expectations.gate import RULES
 from expectations.rule import GateResult, Severity, Status
+from orchestration import settings
 
 if TYPE_CHECKING:
     from conftest import Landing
 
 Row = Mapping[str, str | None]
-STREAMS = {
-    crm: {stream.name: stream for stream in module.STREAMS}
-    for crm, module in (("salesforce", salesforce), ("hubspot", hubspot), ("dynamics", dynamics), ("zoho", zoho))
-}
+STREAMS = {crm: {stream.name: stream for stream in streams} for crm, streams in settings.STREAMS.items()}
 MOMENT = "2026-05-01T08:00:00.000Z"
 CLOSED = "2026-08-01"
 
@@ -270,12 +267,12 @@ def broken_records(crm: str, name: str) -> dict[str, Row]:
     return {rule: {**healthy, **change, stream.key: rule} for rule, change in broken.items()}
 
 
-def land_healthy(landing: Landing, crm: str) -> None:
-    for name, row in HEALTHY[crm].items():
-        stream = STREAMS[crm][name]
-        extra = {stream.cursor: MOMENT} if stream.cursor else {}
-        rows = [{**extra, **row}, *LOOKED_UP.get((crm, name), [])]
-        landing.commit(crm, name, rows)
+def land_healthy(landing: Landing, crm: str, name: str) -> None:
+    """Land the stream's healthy record, and one of every stream that its rules look up."""
+    for stream in (STREAMS[crm][read] for read in {name, *landing.looked_up(crm, name)}):
+        row = HEALTHY[crm].get(stream.name, {stream.key: "known"})
+        moment = {stream.cursor: MOMENT} if stream.cursor else {}
+        landing.commit(crm, stream.name, [{**moment, **row}, *LOOKED_UP.get((crm, stream.name), [])])
 
 
 def rules_tripped(result: GateResult) -> dict[str, set[str]]:
@@ -289,7 +286,7 @@ def rules_tripped(result: GateResult) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize(("crm", "name"), ALL, ids=[".".join(pair) for pair in ALL])
 def test_each_rule_trips_on_its_own_broken_record_and_on_no_other(landing: Landing, crm: str, name: str) -> None:
-    land_healthy(landing, crm)
+    land_healthy(landing, crm, name)
     broken = broken_records(crm, name)
     landing.commit(crm, name, list(broken.values()))
     if "line_items_add_up" in broken:

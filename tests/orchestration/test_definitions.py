@@ -39,13 +39,30 @@ def everything(tmp_path: Path) -> dg.Definitions:
 
 def test_every_stream_is_an_asset_in_its_crms_group_with_a_blocking_gate(everything: dg.Definitions) -> None:
     graph = everything.resolve_asset_graph()
+    staged = {key for key in graph.materializable_asset_keys if key.path[0] == "staging"}
     for crm, streams in STREAMS.items():
         for stream in streams:
             node = graph.get(dg.AssetKey([crm, stream.name]))
             assert node.is_materializable and node.group_name == crm
             check = graph.get(dg.AssetCheckKey(node.key, "gate"))
             assert check.blocking
-            assert dg.AssetKey(["staging", f"stg_{crm}__{stream.name}"]) in node.child_keys
+            assert node.child_keys == {dg.AssetKey(["staging", f"stg_{crm}__{stream.name}"])} & staged
+
+
+def test_an_object_of_the_organisations_own_is_an_asset_like_any_other(tmp_path: Path) -> None:
+    graph = definitions(
+        tmp_path,
+        HUBSPOT_ACCESS_TOKEN="token",
+        HUBSPOT_OBJECTS="p_surveys",
+        SALESFORCE_URL="https://acme.my.salesforce.com",
+        SALESFORCE_CLIENT_ID="id",
+        SALESFORCE_CLIENT_SECRET="secret",
+        SALESFORCE_OBJECTS="Survey_Response__c",
+    ).resolve_asset_graph()
+    for crm, name in (("salesforce", "survey_response"), ("hubspot", "p_surveys")):
+        node = graph.get(dg.AssetKey([crm, name]))
+        assert node.is_materializable and node.group_name == crm
+        assert graph.get(dg.AssetCheckKey(node.key, "gate")).blocking
 
 
 def test_what_is_published_is_what_the_exposures_name(everything: dg.Definitions) -> None:

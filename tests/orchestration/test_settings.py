@@ -1,10 +1,12 @@
 """Settings: a CRM is on, off, or a clear error."""
 
+from datetime import timedelta
+
 import pytest
 
-from connectors import zoho
+from connectors import hubspot, zoho
 from connectors.errors import ConfigurationError
-from orchestration.settings import read_settings
+from orchestration.settings import STREAMS, read_settings
 
 SALESFORCE = {
     "SALESFORCE_URL": "https://acme.my.salesforce.com/",
@@ -18,6 +20,7 @@ SALESFORCE_JWT = {
     "SALESFORCE_PRIVATE_KEY_FILE": "/key",
 }
 HUBSPOT = {"HUBSPOT_ACCESS_TOKEN": "token"}
+HUBSPOT_GRANT = {"HUBSPOT_CLIENT_ID": "id", "HUBSPOT_CLIENT_SECRET": "secret", "HUBSPOT_REFRESH_TOKEN": "grant"}
 DYNAMICS = {
     "DYNAMICS_URL": "https://acme.crm.dynamics.com",
     "DYNAMICS_TENANT_ID": "tenant",
@@ -34,6 +37,7 @@ DYNAMICS = {
         (SALESFORCE, ["salesforce"]),
         (SALESFORCE_JWT, ["salesforce"]),
         (HUBSPOT, ["hubspot"]),
+        (HUBSPOT_GRANT, ["hubspot"]),
         (DYNAMICS, ["dynamics"]),
         (SALESFORCE | HUBSPOT | DYNAMICS, ["salesforce", "hubspot", "dynamics"]),
     ],
@@ -42,7 +46,7 @@ def test_a_crm_is_on_when_its_variables_are_set(environment: dict[str, str], on:
     assert list(read_settings(environment).credentials) == on
 
 
-@pytest.mark.parametrize("whole", [SALESFORCE, SALESFORCE_JWT, DYNAMICS])
+@pytest.mark.parametrize("whole", [SALESFORCE, SALESFORCE_JWT, HUBSPOT_GRANT, DYNAMICS])
 def test_a_half_set_crm_is_an_error_that_names_what_is_missing(whole: dict[str, str]) -> None:
     for missing in whole:
         half = {name: value for name, value in whole.items() if name != missing}
@@ -56,6 +60,17 @@ def test_a_hubspot_address_without_a_token_is_half_set() -> None:
         read_settings({"HUBSPOT_URL": "https://api.hubapi.com"})
 
 
+def test_hubspot_is_entered_by_a_token_or_by_a_grant_and_never_by_both() -> None:
+    found = read_settings(HUBSPOT_GRANT | {"HUBSPOT_API_VERSION": "2026-09"}).credentials["hubspot"]
+    assert found == hubspot.Credentials(
+        client_id="id", client_secret="secret", refresh_token="grant", api_version="2026-09"
+    )
+    assert read_settings(HUBSPOT).credentials["hubspot"] == hubspot.Credentials(access_token="token", api_version="v3")
+    for name, value in HUBSPOT_GRANT.items():
+        with pytest.raises(ConfigurationError, match=r"HUBSPOT_ACCESS_TOKEN or .*HUBSPOT_REFRESH_TOKEN, not by both"):
+            read_settings(HUBSPOT | {name: value})
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -64,11 +79,65 @@ def test_a_hubspot_address_without_a_token_is_half_set() -> None:
         ("ATTAIN_TIMEZONE", "Mars/Olympus"),
         ("ATTAIN_HOME", "/data/the team's"),
         ("ATTAIN_HOME", "/data/[2026]"),
+        ("ATTAIN_API_RESERVE", "91"),
+        ("ATTAIN_API_RESERVE", "-1"),
+        ("ATTAIN_API_RESERVE", "10%"),
+        ("ATTAIN_WHOLE_READ_DAYS", "367"),
+        ("ATTAIN_WHOLE_READ_DAYS", "0.5"),
+        ("ATTAIN_WHOLE_READ_DAYS", "weekly"),
+        ("HUBSPOT_API_VERSION", "v4"),
+        ("HUBSPOT_API_VERSION", "2026-9"),
+        ("HUBSPOT_API_VERSION", "latest"),
     ],
 )
 def test_a_senseless_value_is_an_error_that_names_it(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
-        read_settings(SALESFORCE | {name: value})
+        read_settings(SALESFORCE | HUBSPOT | {name: value})
+
+
+def test_reserve_and_days_between_whole_reads_are_as_set_or_sensible() -> None:
+    assert (read_settings({}).options.reserve, read_settings({}).whole_every) == (0.1, timedelta(days=7))
+    given = read_settings({"ATTAIN_API_RESERVE": "25", "ATTAIN_WHOLE_READ_DAYS": "30"})
+    assert (given.options.reserve, given.whole_every) == (0.25, timedelta(days=30))
+    none = read_settings({"ATTAIN_API_RESERVE": "0", "ATTAIN_WHOLE_READ_DAYS": "0"})
+    assert (none.options.reserve, none.whole_every) == (0, timedelta(0))
+
+
+def test_fields_to_leave_out_are_listed_with_commas_or_spaces() -> None:
+    listed = "salesforce.Contact.Birthdate, hubspot.*.phone\n*.*.Description"
+    options = read_settings({"ATTAIN_EXCLUDE_FIELDS": listed}).options
+    assert options.excludes("salesforce", "Contact", "Birthdate")
+    assert options.excludes("hubspot", "contacts", "phone")
+    assert options.excludes("dynamics", "account", "Description")
+    assert not options.excludes("salesforce", "Lead", "Birthdate")
+    assert not read_settings({}).options.excludes("salesforce", "Contact", "Birthdate")
+
+
+def test_objects_of_the_organisations_own_are_streams_besides_those_that_all_have() -> None:
+    streams = read_settings(SALESFORCE | {"SALESFORCE_OBJECTS": "Survey_Response__c, Visit__c"}).streams
+    own = streams["salesforce"][len(STREAMS["salesforce"]) :]
+    assert [(stream.name, stream.object, stream.optional) for stream in own] == [
+        ("survey_response", "Survey_Response__c", False),
+        ("visit", "Visit__c", False),
+    ]
+    assert {crm: len(streams[crm]) for crm in streams} == {
+        crm: len(known) + (2 if crm == "salesforce" else 0) for crm, known in STREAMS.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("objects", "named"),
+    [
+        ("Opportunity", "Opportunity"),
+        ("opportunity", "opportunity"),
+        ("Survey__c, Accounts__c", "Accounts__c"),
+        ("Survey__c Survey__c", "Survey__c"),
+        ("Survey__c, SURVEY__c", "SURVEY__c"),
+    ],
+)
+def test_an_object_that_is_read_already_is_an_error_that_names_it(objects: str, named: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"SALESFORCE_OBJECTS names {named}, which Attain reads already"):
+        read_settings(SALESFORCE | {"SALESFORCE_OBJECTS": objects})
 
 
 def test_plain_http_is_for_this_machine_only() -> None:

@@ -19,7 +19,13 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 ATTAIN = str(Path(sys.executable).with_name("attain"))
 OFFLINE = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-FLOW = (["salesforce", "hubspot", "dynamics"], ["intermediate"], ["core"], ["kpi", "forecast", "payout"], ["published"])
+FLOW = (
+    ["salesforce", "hubspot", "dynamics", "zoho"],
+    ["intermediate"],
+    ["core"],
+    ["kpi", "forecast", "payout"],
+    ["published"],
+)
 
 
 def free_port() -> int:

@@ -155,7 +155,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 def test_all_crms_tell_the_same_facts(tmp_path: Path) -> None:
     write(tmp_path)
     told = set()
-    for crm in ("salesforce", "hubspot", "dynamics"):
+    for crm in VENDORS:
         store = Sandbox(read(tmp_path, crm)).store
         told.add(frozenset(fact(crm, deal) for deal in store.find(f"{crm}.{OBJECTS[crm][0]}")))
         store.close()
@@ -177,6 +177,9 @@ def fact(crm: str, deal: dict) -> tuple:
         close = deal["closedate"] and deal["closedate"][:10]
         odds = deal["hs_deal_stage_probability"] * 100
         return deal["dealname"], deal["amount"], close, deal["hs_is_closed_won"], deal["hs_is_closed"], odds
+    if crm == "zoho":
+        won, lost = deal["Stage"] == "Closed Won", deal["Stage"] == "Closed Lost"
+        return deal["Deal_Name"], deal["Amount"], deal["Closing_Date"], won, won or lost, deal["Probability"]
     close = deal["actualclosedate"] or deal["estimatedclosedate"]
     state = deal["statecode"]
     return deal["name"], deal["estimatedvalue"], close, state == 1, state > 0, deal["closeprobability"]
