@@ -192,7 +192,7 @@ _COMMITTED = """
     inner join read_json($manifests, columns = {commit_id: 'varchar', read_id: 'varchar'}) on commit_id = _commit_id
     where _key is not null
 """
-"""The highest state of a key is its latest: of the last commit, in which a delete outweighs all else; odd if deleted."""
+"""The highest state of a key is its latest; within a commit a delete outweighs all else. Odd: deleted."""
 _LIVE = f"""
 select _key, arg_max(read_id, state) as read_id from ({_COMMITTED}) group by _key having max(state) % 2 = 0
 """
