@@ -91,7 +91,9 @@ def test_a_misspelt_product_is_counted_under_its_own_name(published: Path, maven
         "select count(*) from core.fct_opportunity as deal inner join core.dim_product as product"
         " on product.product_id = deal.primary_product_id where product_name = 'GTX Pro'",
     )
-    assert built == (exported,)
+    (crm,) = one(published, "select any_value(crm) from core.fct_opportunity")
+    # Zoho's deals name no products: its orders do, and the export has none
+    assert built == ((0 if crm == "zoho" else exported),)
 
 
 def test_each_rep_has_won_what_the_export_says(published: Path, maven_crm: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_second_night_publishes_the_same_from_much_less(first_night: FirstNigh
         still_read = reader.execute("from core.fct_opportunity order by all").fetchall()
     assert still_read == first_night.tables["core.fct_opportunity"], "a reader keeps the file it has open"
     assert published_tables(first_night.home) == first_night.tables
-    assert again.pulled < first_night.night.pulled / 20
+    assert again.pulled < first_night.night.pulled / 10
 
 
 def test_a_poisoned_record_is_held_back_a_corrected_one_heals_a_deleted_one_goes(first_night: FirstNight) -> None:
