@@ -28,6 +28,7 @@ bench: $(READY) ## measured, never tested
 	$(BIN)/python tests/bench/bench_night.py
 	$(BIN)/python tests/bench/bench_salesforce.py
 	$(BIN)/python tests/bench/bench_hubspot.py
+	$(BIN)/python tests/bench/bench_gate.py
 
 lock: $(READY) ## after a change of dependencies
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev \

@@ -5,6 +5,7 @@
     ├── AuthenticationFailed    the CRM does not accept the credentials
     ├── Refused                 the credentials are good, but the object or field is not to be had
     ├── ApiFailed               the CRM answered with an error, or with nothing, after all retries
+    │   └── PlaceLost           it no longer knows where in a list a read was; the list can be begun anew
     ├── BudgetSpent             the day's share of API calls is used up; the next run goes on
     ├── IncompleteRead          fewer rows, cells or pages arrived than the CRM announced
     └── LandingDamaged          the landing holds something this version did not write
@@ -31,6 +32,10 @@ class Refused(ConnectorError):
 
 class ApiFailed(ConnectorError):
     """The CRM answered with an error after all retries."""
+
+
+class PlaceLost(ApiFailed):
+    """The CRM no longer knows the place in a list: a cursor, a page token, a link."""
 
 
 class BudgetSpent(ConnectorError):

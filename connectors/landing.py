@@ -26,11 +26,16 @@ from connectors.stream import Count, Field, Record, State, Stream
 FORMAT = 2
 READABLE_FORMATS = (1, 2)
 METADATA = ("_key", "_version", "_modified_at", "_deleted", "_commit_id", "_synced_at")
+ALIKE: Any = ["_deleted", "_commit_id", "_synced_at"]
+"""Columns with few different values, kept as a dictionary so that counting skims over them; the stubs know no list."""
 CELLS_AT_ONCE = 500_000
 """So many values of records are collected before they become a table."""
 BYTES_AT_ONCE = 8 << 20
 """What tables may hold before they go to the file, as one row group."""
 KEYS_AT_ONCE = 20_000
+"""Keys that leave DuckDB together."""
+KEYS_IN_SLICE = 500_000
+"""About how many keys are held against each other at a time: what bounds memory, at one scan of the keys for each."""
 MEMORY_LIMIT = "192MB"
 """Of DuckDB, for looking at what has landed; beyond it spills to disk."""
 
@@ -114,12 +119,20 @@ class StreamLanding:
         paths = sorted((self.folder / "manifests").glob("*.json"))
         return _load(paths[-1]) if paths else None
 
+    def drift_of(self, run_id: str) -> Mapping[str, Sequence[str]]:
+        """What became of the CRM's fields at a run, over all its commits: `added`, `removed`, `retyped`."""
+        changes: dict[str, list[str]] = {}
+        for path in sorted((self.folder / "manifests").glob(f"*-{run_id}.json")):
+            for kind, names in _load(path).drift.items():
+                changes.setdefault(kind, []).extend(names)
+        return changes
+
     def live_rows(self) -> int:
         """How many records are live."""
         last = self.last_manifest()
         if last is None:
             return 0
-        return self._scalar(f"select count(*) from ({_LIVE})") if last.live_rows is None else last.live_rows
+        return sum(map(len, self._keys(_LIVE))) if last.live_rows is None else last.live_rows
 
     def live_rows_with(self, parts: Sequence[Path]) -> int:
         """How many records will be live once the given files are committed."""
@@ -132,23 +145,22 @@ class StreamLanding:
 
     def unlisted(self, read_id: str, parts: Sequence[Path]) -> Iterator[Sequence[str]]:
         """Keys of live records that neither the given read nor the given files hold."""
-        if self.last_manifest() is not None:
+        if _number(read_id) > 1:  # before the first read of all, nothing was there that it could miss
             listed = [str(path) for path in parts or [self.folder / "schema.parquet"]]
-            yield from self._batches(_UNLISTED, read_id=read_id, listed=listed)
+            yield from self._keys(_UNLISTED, first=_number(read_id), listed=listed)
 
     def compare(self, keys: Iterable[Sequence[str]]) -> "Comparison":
         """Hold the keys that the CRM lists against the live records."""
         listed = self.folder / "keys.part"
-        with pq.ParquetWriter(listed, pa.schema([("_key", pa.string())])) as writer:
-            for batch in keys:
-                writer.write_table(pa.table({"_key": pa.array(batch, pa.string())}))
         try:
+            with pq.ParquetWriter(listed, pa.schema([("_key", pa.string())])) as writer:
+                for batch in keys:
+                    writer.write_table(pa.table({"_key": pa.array(batch, pa.string())}))
             gone, lacking = (
-                [key for batch in self._batches(query, listed=str(listed)) for key in batch]
-                for query in (_GONE, _LACKING)
+                [key for batch in self._keys(query, listed=str(listed)) for key in batch] for query in (_GONE, _LACKING)
             )
         finally:
-            listed.unlink()
+            listed.unlink(missing_ok=True)
         return Comparison(gone, lacking)
 
     def sweep(self) -> None:
@@ -170,10 +182,14 @@ class StreamLanding:
         row = _database().execute(query, self._parameters(query, given)).fetchone()
         return int(row[0]) if row else 0
 
-    def _batches(self, query: str, **given: Any) -> Iterator[list[str]]:
-        cursor = _database().execute(query, self._parameters(query, given))
-        while rows := cursor.fetchmany(KEYS_AT_ONCE):
-            yield [key for (key,) in rows]
+    def _keys(self, query: str, **given: Any) -> Iterator[list[str]]:
+        """What a query for keys finds, slice by slice."""
+        last = self.last_manifest()
+        slices = 1 + (last.live_rows or 0 if last else 0) // KEYS_IN_SLICE
+        for number in range(slices):
+            cursor = _database().execute(query, self._parameters(query, {**given, "slices": slices, "slice": number}))
+            while rows := cursor.fetchmany(KEYS_AT_ONCE):
+                yield [key for (key,) in rows]
 
 
 @dataclass(frozen=True)
@@ -186,32 +202,37 @@ class Comparison:
     """Known there, not live here."""
 
 
-_COMMITTED = """
-    select _key, read_id, 2 * split_part(_commit_id, '-', 1)::bigint + (_deleted = 'true')::bigint as state
-    from read_parquet($files, union_by_name = true, hive_partitioning = false)
-    inner join read_json($manifests, columns = {commit_id: 'varchar', read_id: 'varchar'}) on commit_id = _commit_id
-    where _key is not null
+def _latest(rows: str) -> str:
+    """Query for the latest state of each key: the highest, a delete outweighs the rest of its commit. Odd: deleted."""
+    return f"""
+        select _key, max(2 * split_part(_commit_id, '-', 1)::bigint + (_deleted = 'true')::bigint) as state
+        from ({rows})
+        where _key is not null
+            and _commit_id in (select commit_id from read_json($manifests, columns = {{commit_id: 'varchar'}}))
+        group by _key
+    """
+
+
+_LANDED = """
+select _key, _commit_id, _deleted from read_parquet($files, union_by_name = true, hive_partitioning = false)
 """
-"""The highest state of a key is its latest; within a commit a delete outweighs all else. Odd: deleted."""
-_LIVE = f"""
-select _key, arg_max(read_id, state) as read_id from ({_COMMITTED}) group by _key having max(state) % 2 = 0
-"""
+_SLICE = "hash(_key) % $slices = $slice"
+_LATEST = _latest(f"{_LANDED} where {_SLICE}")
+_LISTED = f"select _key from read_parquet($listed) where _key is not null and {_SLICE}"
+_LIVE = f"select _key from ({_LATEST}) where state % 2 = 0"
+_UNLISTED = f"{_LIVE} and state < 2 * $first and _key not in ({_LISTED})"
+_GONE = f"{_LIVE} and _key not in ({_LISTED})"
+_LACKING = f"select distinct _key from ({_LISTED}) where _key not in ({_LIVE})"
 _LATEST_IN_PARTS = """
 select _key, max(_deleted) as _deleted from read_parquet($parts) where _key is not null group by _key
 """
 _GROWTH = f"""
-with touched as ({_LATEST_IN_PARTS}),
-before as (
-    select _key from ({_COMMITTED}) where _key in (select _key from touched) group by _key having max(state) % 2 = 0
-)
-select (select count(*) from touched where _deleted = 'false') - (select count(*) from before)
+with touched as materialized ({_LATEST_IN_PARTS}),
+before as materialized ({_LANDED} where _key in (select _key from touched)),
+live_before as (select _key from ({_latest("from before")}) where state % 2 = 0)
+select (select count(*) from touched where _deleted = 'false') - (select count(*) from live_before)
 """
-_UNLISTED = f"""
-select _key from ({_LIVE}) where read_id != $read_id
-    and _key not in (select _key from read_parquet($listed) where _key is not null)
-"""
-_GONE = f"select _key from ({_LIVE}) anti join read_parquet($listed) using (_key)"
-_LACKING = f"select distinct _key from read_parquet($listed) anti join ({_LIVE}) using (_key)"
+"""Materialised, so that of all that has landed only what is touched is looked at more closely than by its key."""
 
 
 @cache
@@ -238,7 +259,7 @@ class CommitWriter:
         self._columns = tuple(dict.fromkeys([*landing.stream.columns, *self._fields]))
         self._schema = pa.schema([(name, pa.string()) for name in (*self._columns, "_deleted")])
         self._previous = previous
-        self._sequence = int(previous.commit_id.split("-")[0]) if previous else 0
+        self._sequence = _number(previous.commit_id) if previous else 0
         self._start_commit()
         self._read_id = previous.read_id if previous and not previous.is_last else self._commit_id
 
@@ -354,6 +375,7 @@ class CommitWriter:
             self._parquet = self._open_file(landed.schema)
         self._parquet.write_table(landed)
         self._written += landed.num_rows
+        pa.default_memory_pool().release_unused()  # it would keep tens of megabytes from one table to the next
 
     def _with_metadata(self, table: pa.Table) -> pa.Table:
         stream, rows = self._landing.stream, table.num_rows
@@ -375,7 +397,7 @@ class CommitWriter:
         folder = self._landing.folder / f"run={self._run_id}"
         folder.mkdir(parents=True, exist_ok=True)
         self._parts.append(folder / f"{self._commit_id}-{len(self._parts)}.part")
-        return pq.ParquetWriter(self._parts[-1], schema, use_dictionary=False)
+        return pq.ParquetWriter(self._parts[-1], schema, use_dictionary=ALIKE)
 
     def _close_file(self) -> None:
         self._flush()
@@ -387,6 +409,11 @@ class CommitWriter:
         _sync_to_disk(part)
         path = part.replace(part.with_suffix(".parquet"))
         return str(path.relative_to(self._landing.folder))
+
+
+def _number(commit_id: str) -> int:
+    """Which commit of its stream it is."""
+    return int(commit_id.split("-")[0])
 
 
 def drift(before: Mapping[str, str], now: Mapping[str, str]) -> Mapping[str, Sequence[str]]:

@@ -72,7 +72,7 @@ def politely(
         return float(BACKOFF_SECONDS * 2 ** (state.attempt_number - 1) * uniform(0.75, 1.25))
 
     return Retrying(
-        retry=retry_if_result(is_transient) | retry_if_exception_type((*LINE_BROKEN,)),
+        retry=retry_if_result(is_transient) | retry_if_exception_type(LINE_BROKEN),
         wait=pause,
         stop=stop_after_attempt(ATTEMPTS),
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,

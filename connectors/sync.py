@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from connectors.errors import Refused
+from connectors.errors import PlaceLost, Refused
 from connectors.landing import CommitWriter, Manifest, StreamLanding, drift
 from connectors.stream import Checkpoint, Field, Page, Source, State, Stream
 
 MANY = 10_000
 """So many records that the CRM lists and the landing lacks are not fetched by another look at what changed."""
+
+LISTED_QUICKLY = 200_000
+"""Up to so many live records, their keys settle any difference in count; beyond, the count's slack excuses it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +107,7 @@ class _Reader:
             return self._repair(last, mode.since)
         whole = mode.full_refresh or (last is not None and self._is_whole_due(last, mode.whole_every))
         manifest = self._read(whole=whole)
-        if _is_off(manifest):
+        if _difference(manifest):
             # Records may have changed between our reading and the CRM's counting: look once more before judging.
             manifest = self._read(whole=False)
         if not manifest.is_complete and (_is_off(manifest) or not self._sees_deletes):
@@ -160,7 +163,7 @@ class _Reader:
     def _reconcile(self, last: Manifest) -> Manifest:
         """Hold our keys against the CRM's: what it no longer lists is gone, what we lack is fetched."""
         began = self._source.server_time()
-        compared = self._landing.compare(self._source.keys(self._stream))
+        compared = self._landing.compare(self._keys())
         with self._writing() as writer:
             writer.delete(compared.gone)
             manifest = writer.commit(last.state, is_last=True, count=self._source.count(self._stream, since=began))
@@ -171,6 +174,13 @@ class _Reader:
         if self._landing.compare([compared.lacking]).lacking:
             manifest = self._read(whole=True)
         return manifest
+
+    def _keys(self) -> Iterator[Sequence[str]]:
+        """All keys that the CRM lists, again from the beginning where it loses its place: twice is as good as once."""
+        try:
+            yield from self._source.keys(self._stream)
+        except PlaceLost:
+            yield from self._source.keys(self._stream)
 
     @contextmanager
     def _writing(self) -> Iterator[CommitWriter]:
@@ -187,11 +197,17 @@ class _Reader:
         self._on_rows(self._source.crm, self._stream.name, rows)
 
 
-def _is_off(manifest: Manifest) -> bool:
-    """Whether the CRM's count and ours differ by more than what changed in between explains."""
+def _difference(manifest: Manifest) -> int:
+    """By how many records the CRM's count and ours differ; 0 where the CRM gave no exact one."""
     if manifest.source_count is None or manifest.live_rows is None or not manifest.source_count_exact:
-        return False
-    return abs(manifest.source_count - manifest.live_rows) > manifest.source_count_slack
+        return 0
+    return abs(manifest.source_count - manifest.live_rows)
+
+
+def _is_off(manifest: Manifest) -> bool:
+    """Whether the two differ by more than what changed in between explains, or at all where finding out is cheap."""
+    is_small = (manifest.live_rows or 0) <= LISTED_QUICKLY
+    return _difference(manifest) > (0 if is_small else manifest.source_count_slack)
 
 
 def _note_unavailable(landing: StreamLanding, run_id: str, reason: str) -> Manifest:

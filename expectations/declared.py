@@ -4,10 +4,13 @@ What only one CRM's records must obey is in that CRM's module.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Protocol
 
-from expectations.rule import Check, Dimension, Rule, Severity
+from expectations.rule import VERDICT, Check, Dimension, Rule, Severity
+from expectations.scratch import Population
 
 
 class StreamDeclaration(Protocol):
@@ -53,7 +56,54 @@ class SourceReport:
     is_exact: bool = True
     slack: int = 0
     """By how much the count may be off, because so many records changed between the read and the counting."""
+    fields: int = 0
+    """How many fields it shows."""
+    drift: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What became of its fields since the read before: `added`, `removed`, `retyped`."""
 
+
+@dataclass(frozen=True)
+class Past:
+    """What the nights before say is usual for a stream; None where they are too few to say."""
+
+    records: float | None = None
+    """Median number of live records."""
+    quiet: timedelta | None = None
+    """The longest time that its newest record was old when it was looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """Something known of a stream as a whole, and how much of it is as it should be."""
+
+    id: str
+    dimension: Dimension
+    reason: str
+    """What is wrong when anything failed, in plain words."""
+    evaluated: int = 1
+    failed: int = 0
+    detail: str = ""
+    skipped: str | None = None
+    """Why nothing can be said."""
+
+    def check(self, stream: str) -> Check:
+        """The fact as something to be judged by the verdict on it."""
+        return Check(
+            id=self.id,
+            dimension=self.dimension,
+            severity=Severity.INFO,
+            reason=self.reason,
+            table=stream,
+            expects=VERDICT,
+            arguments={"stream": stream, "rule": self.id},
+        )
+
+
+VANISHED_SHARE = 0.3
+VANISHED_ROWS = 100
+"""A stream that has lost both this share of its usual records and so many of them has lost too many."""
+QUIET_TIMES, QUIET_BESIDES = 2, timedelta(days=1)
+"""A stream whose newest record is older than so many times the usual, and this much more, has fallen silent."""
 
 CASTS = {"decimal": "as_decimal", "date": "as_day", "timestamp": "as_instant", "boolean": "as_boolean"}
 """Kind of a field to the macro in `scratch` that types it, or gives null when it will not."""
@@ -89,18 +139,63 @@ def _refers(name: str, target: str) -> Rule:
     )
 
 
-def table_checks(stream: StreamDeclaration, report: SourceReport, *, had_rows: bool) -> tuple[Check, ...]:
-    """Checks on the stream as a whole: keys present, fields delivered, not fallen empty, as many as the CRM says."""
+def table_checks(stream: StreamDeclaration, report: SourceReport, past: Past, *, ever: int) -> tuple[Check, ...]:
+    """Checks on the stream as a whole: keys present, fields delivered, not shrunk, as many records as the CRM says."""
     checks = [_key_present(stream)]
     needed = dict.fromkeys((stream.key, *stream.required))
-    checks += [_delivers(name, Severity.CRITICAL) for name in needed]
-    checks += [_delivers(name, Severity.INFO) for name in report.missing_fields if name not in needed]
-    if had_rows:
-        checks.append(_not_fallen_empty())
+    checks += [_delivers(stream, name, Severity.CRITICAL) for name in needed]
+    checks += [_delivers(stream, name, Severity.INFO) for name in report.missing_fields if name not in needed]
+    if ever:
+        checks.append(_not_shrunk(stream, past))
     if report.count is not None:
-        checks.append(_as_many_as(report.count, report))
-    # The view `delivered` is `live` without what is missing, and a second table to look at takes time.
-    return tuple(checks if report.missing_fields else (replace(check, table="live") for check in checks))
+        checks.append(_as_many_as(stream, report.count, report))
+    return tuple(checks)
+
+
+def facts(
+    stream: StreamDeclaration, report: SourceReport, past: Past, population: Population, checked_at: datetime
+) -> tuple[Fact, ...]:
+    """What the landing and the CRM tell of the stream as a whole: single versions, steady fields, news."""
+    return (_landed_once(population), _fields_steady(report), _fresh(stream, past, population, checked_at))
+
+
+def _landed_once(population: Population) -> Fact:
+    return Fact(
+        id="landed_once",
+        dimension=Dimension.UNIQUENESS,
+        reason="one read brought two versions of a record that differ, and nothing tells which is the later",
+        evaluated=population.records,
+        failed=population.rivalled,
+    )
+
+
+def _fields_steady(report: SourceReport) -> Fact:
+    changed = {kind: names for kind, names in report.drift.items() if kind != "added" and names}
+    gone = sum(map(len, changed.values()))
+    return Fact(
+        id="fields_steady",
+        dimension=Dimension.CONSISTENCY,
+        reason="fields of the CRM are gone or hold another kind of value than at the read before",
+        evaluated=max(report.fields, gone),
+        failed=gone,
+        detail="; ".join(f"{kind}: {', '.join(names)}" for kind, names in changed.items()),
+        skipped=None if report.fields else "the CRM does not say which fields it has",
+    )
+
+
+def _fresh(stream: StreamDeclaration, past: Past, population: Population, checked_at: datetime) -> Fact:
+    reason = "nothing has changed in the stream for far longer than usual"
+    if population.newest_at is None or past.quiet is None:
+        why = "the nights so far do not say what is usual" if stream.cursor else "the CRM does not stamp these records"
+        return Fact(id="fresh", dimension=Dimension.TIMELINESS, reason=reason, skipped=why)
+    quiet = checked_at - population.newest_at
+    return Fact(
+        id="fresh",
+        dimension=Dimension.TIMELINESS,
+        reason=reason,
+        failed=int(quiet > QUIET_TIMES * past.quiet + QUIET_BESIDES),
+        detail=f"quiet for {quiet.days} days, usually for {past.quiet.days} at most",
+    )
 
 
 def _key_present(stream: StreamDeclaration) -> Check:
@@ -109,43 +204,50 @@ def _key_present(stream: StreamDeclaration) -> Check:
         dimension=Dimension.COMPLETENESS,
         severity=Severity.CRITICAL,
         reason=f"a record came without its key {stream.key}",
-        table="live",
+        table=stream.name,
         expects="ExpectColumnValuesToNotBeNull",
-        arguments={"column": stream.key},
+        arguments={"column": "_key"},
+        fields=(stream.key,),
     )
 
 
-def _delivers(name: str, severity: Severity) -> Check:
+def _delivers(stream: StreamDeclaration, name: str, severity: Severity) -> Check:
     return Check(
         id=f"delivers_{name}",
         dimension=Dimension.COMPLETENESS,
         severity=severity,
         reason=f"the CRM does not deliver the field {name}: it is hidden from our user, renamed or gone",
-        table="delivered",
+        table=stream.name,
         expects="ExpectColumnToExist",
         arguments={"column": name},
+        fields=(name,),
     )
 
 
-def _not_fallen_empty() -> Check:
+def _not_shrunk(stream: StreamDeclaration, past: Past) -> Check:
+    usual = past.records or 0
+    enough = min(ceil(usual * (1 - VANISHED_SHARE)), ceil(usual) - VANISHED_ROWS + 1)
+    is_usual = enough > 1
     return Check(
         id="volume",
         dimension=Dimension.COMPLETENESS,
         severity=Severity.CRITICAL,
-        reason="the stream had records before and has none now",
-        table="live",
+        reason=f"many records have vanished: lately there were about {usual:.0f}"
+        if is_usual
+        else "the stream had records before and has none now",
+        table=stream.name,
         expects="ExpectTableRowCountToBeBetween",
-        arguments={"min_value": 1},
+        arguments={"min_value": enough if is_usual else 1},
     )
 
 
-def _as_many_as(count: int, report: SourceReport) -> Check:
+def _as_many_as(stream: StreamDeclaration, count: int, report: SourceReport) -> Check:
     return Check(
         id="complete",
         dimension=Dimension.COMPLETENESS,
         severity=Severity.CRITICAL if report.is_exact else Severity.INFO,
         reason="the number of live records is not the number that the CRM itself reports",
-        table="live",
+        table=stream.name,
         expects="ExpectTableRowCountToBeBetween",
         arguments={"min_value": count - report.slack, "max_value": count + report.slack},
     )

@@ -1,20 +1,36 @@
-"""The gate on a landed stream: block it, hold back single records, or write down what is odd.
+"""The gate on a landed CRM: block a stream, hold back single records, or write down what is odd.
 
-Which rules there are is in `declared` and the CRMs' modules; how they run is in `suite`.
+Which rules there are is in `declared` and the CRMs' modules; how records are tried is in `findings`, who judges by what
+was found in `suite`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
 
-from expectations import dynamics, hubspot, quarantine, results, salesforce, scratch, zoho
-from expectations.declared import SourceReport, StreamDeclaration, row_rules, table_checks
-from expectations.rule import Check, CheckResult, Dimension, GateResult, Rule, Severity, Status
-from expectations.suite import Outcome, validate
+from expectations import dynamics, findings, hubspot, quarantine, results, salesforce, scratch, zoho
+from expectations.declared import Fact, Past, SourceReport, StreamDeclaration, facts, row_rules, table_checks
+from expectations.findings import told
+from expectations.rule import (
+    VERDICT,
+    Check,
+    CheckResult,
+    Dimension,
+    Exemption,
+    ExemptionKind,
+    GateResult,
+    Rule,
+    Severity,
+    Status,
+    Worth,
+    names_in,
+)
+from expectations.scratch import Population, Scratch
+from expectations.suite import Outcome, Validated, validate
 
 RULES: Mapping[str, Mapping[str, tuple[Rule, ...]]] = {
     "salesforce": salesforce.RULES,
@@ -23,179 +39,295 @@ RULES: Mapping[str, Mapping[str, tuple[Rule, ...]]] = {
     "zoho": zoho.RULES,
 }
 """CRM, then stream, to the rules that are its own."""
+MONEY: Mapping[str, Mapping[str, Worth]] = {
+    "salesforce": salesforce.MONEY,
+    "hubspot": hubspot.MONEY,
+    "dynamics": dynamics.MONEY,
+    "zoho": zoho.MONEY,
+}
+"""CRM, then stream, to the money that hangs on its records; a stream that is not there has none."""
 
 SAMPLE_KEYS = 20
 TOO_FEW_TO_FORGIVE = 50
 """Below so many records a share says nothing about how a CRM was filled."""
+KNOWN = "known_"
+NO_RECORDS = Population(records=0, ever=0, rivalled=0, newest_at=None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What the scratch file holds once it is laid out."""
+    """All that is known of one stream before it is judged."""
 
-    rows: int
-    had_rows: bool
-    empty: frozenset[str]
-    """Tables of looked-up streams that have no row."""
+    stream: StreamDeclaration
+    report: SourceReport
+    rules: tuple[Rule, ...]
+    past: Past
+    exemptions: tuple[Exemption, ...]
+    population: Population = NO_RECORDS
+    unreadable: str | None = None
+    """Why the landing cannot be read."""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """Rule to the stream that it cannot do without and of which nothing has landed."""
+    crashed: Mapping[str, str] = field(default_factory=dict)
+    """Rule to why it could not be tried."""
+
+    @property
+    def tried(self) -> list[Rule]:
+        """The rules that have something to look at."""
+        return [rule for rule in self.rules if rule.id not in self.lacking]
 
 
-def check_stream(
+def rules_of(crm: str, stream: StreamDeclaration) -> tuple[Rule, ...]:
+    """All rules on a stream's records: those that follow from its declaration, and the CRM's own."""
+    return (*row_rules(stream), *RULES[crm].get(stream.name, ()))
+
+
+def check_crm(
     home: Path,
     crm: str,
-    stream: StreamDeclaration,
+    streams: Sequence[StreamDeclaration],
+    reports: Mapping[str, SourceReport],
     *,
     run_id: str,
     as_of: date,
-    report: SourceReport | None = None,
-    rules: Sequence[Rule] | None = None,
     checked_at: datetime | None = None,
-) -> GateResult:
-    """Judge the latest version of every record of a stream, renew its quarantine and keep the result.
+    exemptions: Sequence[Exemption] = (),
+    fx_rates: Path | None = None,
+    rules: Mapping[str, Sequence[Rule]] | None = None,
+) -> tuple[GateResult, ...]:
+    """Judge the latest version of every record of a CRM's streams, renew their quarantine and keep the results.
 
-    When the result blocks, the quarantine stays as it was: what a broken stream says of its records is not to be
-    trusted. `rules` replaces the CRM's own rules for the stream.
+    Where a stream blocks, its quarantine stays as it was: what a broken stream says of its records is not to be
+    trusted. `reports` is by stream; `fx_rates` a file of rates (currency_code, valid_from, valid_to, rate_to_company);
+    `rules` replaces the CRM's own rules of the streams that it names.
     """
-    own_rules = RULES[crm].get(stream.name, ()) if rules is None else rules
-    unjudged = GateResult(
+    own = {**RULES[crm], **(rules or {})}
+    past = results.usual(home, crm, besides=run_id)
+    blank = GateResult(
         crm=crm,
-        stream=stream.name,
+        stream="",
         run_id=run_id,
-        as_of=as_of.isoformat(),
-        checked_at=(checked_at or datetime.now(UTC)).isoformat(timespec="seconds"),
-        rows=0,
+        as_of=as_of,
+        checked_at=(checked_at or datetime.now(UTC)).astimezone(UTC),
+        records=0,
         checks=(),
     )
-    quarantine.write_empty(home, crm, stream.name)
-    with TemporaryDirectory(prefix="attain-gate-") as folder:
-        result = _judge(
-            Path(folder) / "gate.duckdb",
-            home,
-            stream,
-            (*row_rules(stream), *own_rules),
-            report or SourceReport(),
-            unjudged,
+    grounds = [
+        Ground(
+            stream=stream,
+            report=reports.get(stream.name, SourceReport()),
+            rules=(*row_rules(stream), *own.get(stream.name, ())),
+            past=past.get(stream.name, Past()),
+            exemptions=tuple(one for one in exemptions if one.stream == stream.name),
         )
-    results.save(home, result)
-    return result
+        for stream in streams
+    ]
+    for stream in streams:
+        quarantine.write_empty(home, crm, stream.name)
+    with TemporaryDirectory(prefix="attain-gate-") as folder:
+        judged = tuple(_judge(Path(folder) / "gate.duckdb", home, blank, grounds, fx_rates))
+    results.save(home, judged)
+    return judged
 
 
 def _judge(
-    database: Path,
-    home: Path,
-    stream: StreamDeclaration,
-    rules: Sequence[Rule],
-    report: SourceReport,
-    unjudged: GateResult,
-) -> GateResult:
-    landing = home / "landing" / unjudged.crm
-    if _is_untouched(landing / stream.name, report):
-        every: tuple[Check | Rule, ...] = (*table_checks(stream, report, had_rows=False), *rules)
-        return replace(unjudged, checks=tuple(map(_untouched, every)))
-    ground, crash = _lay_out(database, landing, stream, rules, unjudged.as_of, report.missing_fields)
-    checks = table_checks(stream, report, had_rows=ground.had_rows)
-    runnable = [rule for rule in rules if not _lacks(rule, ground)]
-    asked = (*checks, *(rule.check("live") for rule in runnable))
-    unknown = {check.id: Outcome(passed=False, crash=crash) for check in asked}
-    outcomes = unknown if crash else validate(database, asked)
-    found = [_table_result(check, outcomes[check.id], ground) for check in checks]
-    found += [_row_result(rule, outcomes.get(rule.id), ground) for rule in rules]
-    if report.count is None:
-        found.append(_not_counted())
-    result = replace(unjudged, rows=ground.rows, checks=tuple(found))
-    return result if crash else _hold_back(database, home, stream, result, runnable)
+    database: Path, home: Path, blank: GateResult, grounds: Sequence[Ground], fx_rates: Path | None
+) -> Iterator[GateResult]:
+    landing = home / "landing" / blank.crm
+    touched = [ground for ground in grounds if not _is_untouched(landing / ground.stream.name, ground.report)]
+    named = _named(grounds, MONEY[blank.crm])
+    with scratch.connect(database) as connection:
+        scratch.prepare(connection, blank.as_of, fx_rates)
+        connection.execute(findings.TABLES)
+        base = Scratch(connection=connection, landing=landing)
+        laid_out = {ground.stream.name: _lay_out(base, ground, named, blank.checked_at) for ground in touched}
+    readable = [ground for ground in laid_out.values() if ground.unreadable is None]
+    suites = {ground.stream.name: _asked(ground, blank.checked_at) for ground in readable}
+    validated = validate(database, suites, read_only=True)
+    with scratch.connect(database) as connection:
+        base = replace(base, connection=connection)
+        for ground in grounds:
+            stream = ground.stream.name
+            if stream not in laid_out:
+                yield replace(blank, stream=stream, checks=_skipped(ground, blank.checked_at))
+                continue
+            result = _result(laid_out[stream], validated.get(stream), replace(blank, stream=stream))
+            result = _sampled(connection, result)
+            if not result.blocks:
+                result = _hold_back(base, home, laid_out[stream], result, named)
+            if stream in validated and (document := validated[stream].document):
+                results.save_document(home, result, document)
+            yield result
 
 
 def _is_untouched(folder: Path, report: SourceReport) -> bool:
-    """Whether nothing ever landed, and the CRM has nothing: most editions lack some objects, and looking takes time."""
+    """Whether there is nothing to look at: most editions lack some objects, and looking takes time."""
     return not report.missing_fields and not report.count and not any(folder.glob("run=*/*.parquet"))
 
 
-def _untouched(asked: Check | Rule) -> CheckResult:
-    return CheckResult(
-        rule=asked.id,
-        dimension=asked.dimension,
-        severity=asked.severity,
-        status=Status.SKIPPED,
-        reason=asked.reason,
-        detail="nothing has landed yet",
+def _named(grounds: Sequence[Ground], worths: Mapping[str, Worth]) -> Mapping[str, frozenset[str]]:
+    """What the rules may want to know of the streams that they look up: names in their SQL, by stream."""
+    named: dict[str, frozenset[str]] = {}
+    for ground in grounds:
+        worth = worths.get(ground.stream.name, Worth())
+        asking = [*((rule.reads, rule.sql) for rule in ground.rules), (frozenset(worth.looks_up), worth.sql)]
+        for targets, sql in asking:
+            for target in targets:
+                named[target] = named.get(target, frozenset()) | names_in(*sql)
+    return named
+
+
+def _lay_out(base: Scratch, ground: Ground, named: Mapping[str, Collection[str]], checked_at: datetime) -> Ground:
+    """Lay out a stream and try its rules; a landing that cannot be read is told as a crash, not as bad data."""
+    stream = ground.stream.name
+    try:
+        ground = replace(ground, population=base.lay_out(stream))
+        base.turn_to(stream)
+        base.deliver(stream, ground.report.missing_fields)
+    except duckdb.Error as error:
+        return replace(ground, unreadable=f"the landing cannot be read: {error}")
+    ground = _looked_up(base, ground, named)
+    ready = [rule for rule in ground.tried if rule.id not in ground.crashed]
+    crashed = {**ground.crashed, **findings.judge(base.connection, stream, ready)}
+    known = _facts(ground, checked_at)
+    findings.conclude(base.connection, stream, ground.tried, crashed, known, records=ground.population.records)
+    return replace(ground, crashed=crashed)
+
+
+def _looked_up(base: Scratch, ground: Ground, named: Mapping[str, Collection[str]]) -> Ground:
+    """Fill the tables that the rules look up, and note which rules lack one they cannot do without."""
+    lacking: dict[str, str] = {}
+    crashed: dict[str, str] = {}
+    for rule in ground.rules:
+        try:
+            rows = {target: base.look_up(target, named[target]) for target in rule.reads}
+            rows |= {known: base.know(known.removeprefix(KNOWN)) for known in rule.needs if known.startswith(KNOWN)}
+        except duckdb.Error as error:
+            crashed[rule.id] = told(error)
+            continue
+        empty = next((target for target in rule.needs if not rows[target]), None)
+        if empty:
+            lacking[rule.id] = empty.removeprefix(KNOWN)
+    return replace(ground, lacking=lacking, crashed=crashed)
+
+
+def _asked(ground: Ground, checked_at: datetime) -> tuple[Check, ...]:
+    """Everything that Great Expectations is to judge of a stream."""
+    stream, report = ground.stream, ground.report
+    checks = table_checks(stream, report, ground.past, ever=ground.population.ever)
+    stated = tuple(fact.check(stream.name) for fact in _facts(ground, checked_at))
+    tried = tuple(_check(rule, stream) for rule in ground.tried)
+    return tuple(replace(check, schema=scratch.DELIVERED) for check in (*checks, *stated, *tried))
+
+
+def _facts(ground: Ground, checked_at: datetime, *, skipped: bool = False) -> list[Fact]:
+    known = facts(ground.stream, ground.report, ground.past, ground.population, checked_at)
+    return [fact for fact in known if (fact.skipped is not None) is skipped]
+
+
+def _check(rule: Rule, stream: StreamDeclaration) -> Check:
+    return Check(
+        id=rule.id,
+        dimension=rule.dimension,
+        severity=rule.severity,
+        reason=rule.reason,
+        table=stream.name,
+        expects=VERDICT,
+        arguments={"stream": stream.name, "rule": rule.id},
+        fields=rule.fields(stream.columns),
     )
 
 
-def _lay_out(
-    database: Path,
-    landing: Path,
-    stream: StreamDeclaration,
-    rules: Sequence[Rule],
-    as_of: str,
-    missing_fields: Collection[str],
-) -> tuple[Ground, str | None]:
-    """Fill the scratch file; a landing that cannot be read is told as a crash, not as bad data."""
-    looked_up = {target for rule in rules for target in rule.looks_up}
-    referenced = set(stream.references.values())
-    try:
-        with scratch.connect(database) as connection:
-            scratch.prepare(connection, as_of)
-            for target in sorted({stream.name} | looked_up | referenced):
-                scratch.add_landed(connection, landing / target)
-            rows = scratch.add_live(connection, stream.name, "live")
-            scratch.add_delivered(connection, missing_fields)
-            empty = {target for target in looked_up if not scratch.add_live(connection, target, target)}
-            empty |= {f"known_{target}" for target in referenced if not scratch.add_known(connection, target)}
-            had_rows = rows > 0 or scratch.had_rows(connection, stream.name)
-            return Ground(rows, had_rows, frozenset(empty)), None
-    except duckdb.Error as error:
-        return Ground(0, False, frozenset()), f"the landing cannot be read: {error}"
+def _skipped(ground: Ground, checked_at: datetime) -> tuple[CheckResult, ...]:
+    asked = (
+        *_asked(ground, checked_at),
+        *(fact.check(ground.stream.name) for fact in _facts(ground, checked_at, skipped=True)),
+    )
+    return tuple(replace(_blank(check), detail="nothing has landed yet") for check in asked)
 
 
-def _lacks(rule: Rule, ground: Ground) -> str | None:
-    """Name a stream that a rule cannot do without and of which nothing has landed."""
-    return next((target.removeprefix("known_") for target in rule.needs if target in ground.empty), None)
-
-
-def _table_result(check: Check, outcome: Outcome, ground: Ground) -> CheckResult:
-    evaluated = ground.rows if check.id == "key_present" else 1
-    seen = "" if outcome.observed is None else f"seen {outcome.observed}, expected {dict(check.arguments)}"
+def _blank(check: Check) -> CheckResult:
     return CheckResult(
         rule=check.id,
         dimension=check.dimension,
         severity=check.severity,
-        status=_status(outcome),
-        reason=check.reason,
-        evaluated=evaluated,
-        failed=outcome.unexpected,
-        detail=outcome.crash or seen,
-    )
-
-
-def _row_result(rule: Rule, outcome: Outcome | None, ground: Ground) -> CheckResult:
-    result = CheckResult(
-        rule=rule.id,
-        dimension=rule.dimension,
-        severity=rule.severity,
         status=Status.SKIPPED,
-        reason=rule.reason,
-        detail=f"no record of {_lacks(rule, ground)} has landed",
+        reason=check.reason,
+        fields=check.fields,
     )
-    if outcome is None:
-        return result
-    result = replace(
+
+
+def _result(ground: Ground, validated: Validated | None, result: GateResult) -> GateResult:
+    """Put together what came of every check of a stream."""
+    unknown = Outcome(passed=False, crash=ground.unreadable or "Great Expectations gave no result")
+    outcomes = validated.outcomes if validated else {}
+    rules = {rule.id: rule for rule in ground.rules}
+    details = {fact.id: fact.detail for fact in _facts(ground, result.checked_at)}
+    found = []
+    for check in _asked(ground, result.checked_at):
+        one = _judged(check, outcomes.get(check.id, unknown), ground.population.records)
+        if check.id in rules:
+            one = _forgiven(one, rules[check.id])
+        elif one.status is Status.FAILED and details.get(check.id):
+            one = replace(one, detail=details[check.id])
+        found.append(_waived(one, ground.exemptions))
+    found += [_lacking(rule, ground) for rule in ground.rules if rule.id in ground.lacking]
+    found += [
+        replace(_blank(fact.check(ground.stream.name)), detail=fact.skipped or "")
+        for fact in _facts(ground, result.checked_at, skipped=True)
+    ]
+    if ground.report.count is None:
+        found.append(_not_counted())
+    return replace(
         result,
-        status=_status(outcome),
-        evaluated=ground.rows,
-        failed=outcome.unexpected,
-        detail=outcome.crash or "",
+        records=ground.population.records,
+        newest_at=ground.population.newest_at,
+        source_count=ground.report.count,
+        checks=tuple(found),
     )
-    share = outcome.unexpected / ground.rows if ground.rows else 0.0
-    if share <= rule.forgive_above or ground.rows < TOO_FEW_TO_FORGIVE:
-        return result
-    forgiven = f"fails on {share:.0%} of all records: that is how this CRM was filled, so no record is held back"
-    return replace(result, severity=Severity.INFO, detail=forgiven)
+
+
+def _judged(check: Check, outcome: Outcome, records: int) -> CheckResult:
+    is_by_record = check.expects == VERDICT or check.id == "key_present"
+    seen = "" if outcome.observed is None else f"seen {outcome.observed}, expected {dict(check.arguments)}"
+    return replace(
+        _blank(check),
+        status=_status(outcome),
+        evaluated=outcome.evaluated if check.expects == VERDICT else records if is_by_record else 1,
+        failed=outcome.unexpected,
+        detail=outcome.crash or ("" if check.expects == VERDICT else seen),
+    )
 
 
 def _status(outcome: Outcome) -> Status:
     if outcome.crash:
         return Status.COULD_NOT_CHECK
     return Status.PASSED if outcome.passed else Status.FAILED
+
+
+def _forgiven(result: CheckResult, rule: Rule) -> CheckResult:
+    share = result.failed / result.evaluated if result.evaluated else 0.0
+    if share <= rule.forgive_above or result.evaluated < TOO_FEW_TO_FORGIVE:
+        return result
+    why = f"fails on {share:.0%} of all records: that is how this CRM was filled, so no record is held back"
+    return replace(result, severity=Severity.INFO, detail=why)
+
+
+def _waived(result: CheckResult, exemptions: Sequence[Exemption]) -> CheckResult:
+    """Let a failure pass that would block and that a waiver covers as a whole; a crash is never waived."""
+    if result.status is not Status.FAILED or not result.blocks:
+        return result
+    waivers = [one.waiver_id for one in exemptions if one.rule == result.rule and _is_for_all(one)]
+    return replace(result, status=Status.WAIVED, waiver_id=min(waivers)) if waivers else result
+
+
+def _is_for_all(exemption: Exemption) -> bool:
+    return exemption.kind is ExemptionKind.WAIVER and exemption.key is None
+
+
+def _lacking(rule: Rule, ground: Ground) -> CheckResult:
+    detail = f"no record of {ground.lacking[rule.id]} has landed"
+    return replace(_blank(_check(rule, ground.stream)), detail=detail)
 
 
 def _not_counted() -> CheckResult:
@@ -209,36 +341,66 @@ def _not_counted() -> CheckResult:
     )
 
 
-def _hold_back(
-    database: Path, home: Path, stream: StreamDeclaration, result: GateResult, rules: Sequence[Rule]
-) -> GateResult:
-    """Name some failing keys, and renew the stream's quarantine with what the warnings found."""
-    path = quarantine.file_of(home, result.crm, stream.name)
-    if not any(check.status is Status.FAILED for check in result.checks) and quarantine.is_empty(path):
+def _sampled(connection: duckdb.DuckDBPyConnection, result: GateResult) -> GateResult:
+    """Name some of the records that break a rule."""
+    if not result.failing:
         return result
-    with scratch.connect(database) as connection:
-        checks = tuple(_with_sample(connection, check, rules) for check in result.checks)
-        result = replace(result, checks=checks)
-        if result.blocks:
-            return result
-        warned = {check.rule: check for check in result.checks if check.severity is Severity.WARNING}
-        is_open, superseded = quarantine.renew(
-            connection,
-            path,
-            crm=result.crm,
-            stream=stream.name,
-            columns=stream.columns,
-            rules=[rule for rule in rules if rule.id in warned],
-            failing={rule for rule, check in warned.items() if check.status is Status.FAILED},
-            run_id=result.run_id,
-            at=result.checked_at,
-        )
+    keys = findings.sample_keys(connection, result.stream, SAMPLE_KEYS)
+    return replace(
+        result, checks=tuple(replace(check, sample_keys=keys.get(check.rule, ())) for check in result.checks)
+    )
+
+
+def _hold_back(
+    base: Scratch, home: Path, ground: Ground, result: GateResult, named: Mapping[str, Collection[str]]
+) -> GateResult:
+    """Renew the stream's quarantine; what cannot be held back must not pass for good."""
+    path = quarantine.file_of(home, result.crm, result.stream)
+    rules = {rule.id: rule for rule in ground.tried}
+    by_record = [check for check in result.checks if check.rule in rules]
+    if quarantine.is_empty(path) and not any(check.failed for check in by_record):
+        return result
+    try:
+        is_open, superseded = _renew(base, path, ground, result, by_record, named)
+    except duckdb.Error as error:
+        return replace(result, checks=(*result.checks, _not_held_back(error)))
     return replace(result, quarantined=is_open, superseded=superseded)
 
 
-def _with_sample(connection: duckdb.DuckDBPyConnection, check: CheckResult, rules: Sequence[Rule]) -> CheckResult:
-    rule = next((rule for rule in rules if rule.id == check.rule), None)
-    if rule is None or check.status is not Status.FAILED:
-        return check
-    query = f"select _key from ({rule.query('live')}) order by _key limit {SAMPLE_KEYS}"
-    return replace(check, sample_keys=tuple(str(key) for (key,) in connection.execute(query).fetchall()))
+def _renew(
+    base: Scratch,
+    path: Path,
+    ground: Ground,
+    result: GateResult,
+    by_record: Sequence[CheckResult],
+    named: Mapping[str, Collection[str]],
+) -> tuple[int, int]:
+    rules = {rule.id: rule for rule in ground.tried}
+    worth = MONEY[result.crm].get(result.stream, Worth())
+    for target in worth.looks_up:
+        base.look_up(target, named[target])
+    quarantine.weigh(base.connection, by_record, ground.exemptions)
+    base.turn_to(result.stream)
+    warned = [rules[check.rule] for check in by_record if check.severity is not Severity.INFO]
+    findings.judge_older(base.connection, result.stream, warned, quarantine.suspects(result.stream, path))
+    return quarantine.renew(
+        base.connection,
+        path,
+        crm=result.crm,
+        stream=result.stream,
+        columns=ground.stream.columns,
+        worth=worth,
+        run_id=result.run_id,
+        at=result.checked_at.isoformat(timespec="seconds"),
+    )
+
+
+def _not_held_back(error: duckdb.Error) -> CheckResult:
+    return CheckResult(
+        rule="quarantine",
+        dimension=Dimension.VALIDITY,
+        severity=Severity.CRITICAL,
+        status=Status.COULD_NOT_CHECK,
+        reason="the records that break a rule could not be held back",
+        detail=told(error),
+    )

@@ -1,7 +1,7 @@
 """The gate before publishing: built marts agree with what was staged, with each other and with the last publish.
 
 What one model promises about its own rows is a dbt test; here stands what must hold between tables, and between runs.
-Everything is critical: a mart that is wrong is worse than yesterday's.
+Almost everything is critical: a mart that is wrong is worse than yesterday's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import duckdb
 
+from expectations.customers import company_name
 from expectations.rule import Check, CheckResult, Dimension, GateResult, Severity, Status
-from expectations.scratch import count, name
+from expectations.scratch import count, name, text
 from expectations.suite import Outcome, validate
 
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -31,12 +32,19 @@ STAGED = (
     "stg_hubspot__deals",
     "stg_hubspot__deal_stages",
     "stg_dynamics__opportunities",
+    "stg_dynamics__transactioncurrencies",
     "stg_zoho__deals",
     "stg_zoho__deal_stages",
 )
 SMALLEST_CLIFF = 100
 """A table that had fewer rows at the last publish may shrink as it likes."""
 SAMPLE_KEYS = 20
+SAME_DEAL_DAYS = 3
+"""So many days apart two CRMs may close the same deal."""
+SAME_DEAL_NAME = 0.9
+"""How alike, from 0 to 1, the names of the same deal are in two CRMs."""
+SAME_AMOUNT = 0.01
+"""By what share amounts in two currencies may differ, since each CRM has its own day's rate."""
 
 
 def check_marts(
@@ -45,15 +53,19 @@ def check_marts(
     *,
     run_id: str,
     as_of: date,
+    company_currency: str,
     checked_at: datetime | None = None,
 ) -> GateResult:
-    """Judge the marts in a DuckDB file that nobody writes to; `published` is the file that BI reads now, if any."""
+    """Judge the marts in a DuckDB file that nobody writes to; `published` is the file that BI reads now, if any.
+
+    `company_currency` is that of amounts of which their CRM does not say the currency.
+    """
     rows, error = 0, ""
     checks: tuple[Check, ...] = ()
     try:
         with duckdb.connect(warehouse, read_only=True) as connection:
             schemas = _schemas(connection)
-            checks = _checks(schemas, _last_published(published))
+            checks = _checks(schemas, _last_published(published), company_currency)
             rows = count(connection, _place(schemas, "fct_opportunity")) if "fct_opportunity" in schemas else 0
     except duckdb.Error as broken:
         error = f"{type(broken).__name__}: {broken}"
@@ -64,16 +76,19 @@ def check_marts(
         crm="warehouse",
         stream="marts",
         run_id=run_id,
-        as_of=as_of.isoformat(),
-        checked_at=(checked_at or datetime.now(UTC)).isoformat(timespec="seconds"),
-        rows=rows,
+        as_of=as_of,
+        checked_at=(checked_at or datetime.now(UTC)).astimezone(UTC),
+        records=rows,
         checks=_sample(warehouse, checks, found),
     )
 
 
 def _outcomes(warehouse: Path, checks: Sequence[Check]) -> list[tuple[Check, Outcome]]:
-    outcomes = validate(warehouse, checks, read_only=True) if checks else {}
-    return [(check, outcomes[check.id]) for check in checks]
+    suites: dict[str, list[Check]] = {}
+    for check in checks:
+        suites.setdefault(check.table, []).append(check)
+    validated = validate(warehouse, suites, read_only=True) if suites else {}
+    return [(check, validated[check.table].outcomes[check.id]) for check in checks]
 
 
 def _schemas(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -98,9 +113,10 @@ def _place(schemas: Mapping[str, str], table: str) -> str:
     return f"{name(schemas.get(table, 'main'))}.{name(table)}"
 
 
-def _checks(schemas: Mapping[str, str], last_published: Mapping[str, int]) -> tuple[Check, ...]:
+def _checks(schemas: Mapping[str, str], last_published: Mapping[str, int], company_currency: str) -> tuple[Check, ...]:
     checks = [check for mart, columns in KEYS.items() for check in _key_checks(mart, columns)]
-    checks += [_complete(schemas), _won_amounts(schemas), _kpis_add_up(schemas), _statements_add_up(schemas)]
+    checks += [_complete(schemas), _won_amounts(schemas, company_currency), _same_in_all_crms(schemas)]
+    checks += [_kpis_add_up(schemas), _statements_add_up(schemas)]
     checks += [_within("kpi_month", rate) for rate in ("win_rate", "lead_conversion_rate")]
     checks += [
         _no_cliff(mart, rows)
@@ -150,13 +166,14 @@ def _reconciles(id: str, table: str, reason: str, query: str) -> Check:
 
 def _staged(schemas: Mapping[str, str]) -> str:
     """Every accepted opportunity as it was staged, with its outcome as its own CRM sees it."""
-    salesforce, deals, stages, dynamics, zoho, zoho_stages = (_place(schemas, table) for table in STAGED)
+    salesforce, deals, stages, dynamics, currencies, zoho, zoho_stages = (_place(schemas, table) for table in STAGED)
     return f"""
-        select 'salesforce' as crm, is_won, amount
+        select 'salesforce' as crm, currency_code, is_won, amount
         from {salesforce}
         union all
         select
             'hubspot' as crm,
+            deals.currency_code,
             coalesce(deals.is_won, stages.is_closed and stages.win_probability = 1) as is_won,
             deals.amount,
         from {deals} as deals
@@ -167,24 +184,32 @@ def _staged(schemas: Mapping[str, str]) -> str:
             where merged_id is not null
         )
         union all
-        select 'dynamics' as crm, state_code = 1 as is_won, actual_amount as amount
-        from {dynamics}
+        select
+            'dynamics' as crm,
+            coalesce(currencies.currency_code, deals.currency_id) as currency_code,
+            deals.state_code = 1 as is_won,
+            deals.actual_amount as amount,
+        from {dynamics} as deals
+        left join {currencies} as currencies on currencies.currency_id = deals.currency_id
         union all
         select
             'zoho' as crm,
+            currency_code,
             stage_name in (select stage_name from {zoho_stages} where forecast_type = 'Closed Won') as is_won,
             amount,
         from {zoho}
     """
 
 
-def _differing_crms(schemas: Mapping[str, str], measure_staged: str, measure_built: str) -> str:
+def _differing(schemas: Mapping[str, str], place: str, measure_staged: str, measure_built: str) -> str:
     return f"""
-        select coalesce(staged.crm, built.crm) as crm, staged.measure as staged, built.measure as built
-        from (select crm, {measure_staged} as measure from ({_staged(schemas)}) as rows group by crm) as staged
+        select coalesce(staged.place, built.place) as place, staged.measure as staged, built.measure as built
+        from (
+            select {place} as place, {measure_staged} as measure from ({_staged(schemas)}) as rows group by all
+        ) as staged
         full outer join (
-            select crm, {measure_built} as measure from {{batch}} as rows group by crm
-        ) as built on built.crm = staged.crm
+            select {place} as place, {measure_built} as measure from {{batch}} as rows group by all
+        ) as built on built.place = staged.place
         where staged.measure is distinct from built.measure
     """
 
@@ -194,21 +219,65 @@ def _complete(schemas: Mapping[str, str]) -> Check:
         "fct_opportunity_complete",
         "fct_opportunity",
         "fct_opportunity has not as many rows as opportunities of that CRM were accepted",
-        _differing_crms(schemas, "count(*)", "count(*)"),
+        _differing(schemas, "crm", "count(*)", "count(*)"),
     )
 
 
-def _won_amounts(schemas: Mapping[str, str]) -> Check:
+def _won_amounts(schemas: Mapping[str, str], company_currency: str) -> Check:
     return _reconciles(
         "won_amount_reconciles",
         "fct_opportunity",
-        "the won amount of that CRM is not the same in fct_opportunity as in staging",
-        _differing_crms(
+        "the won amount of that CRM and currency is not the same in fct_opportunity as in staging",
+        _differing(
             schemas,
+            f"crm || ' ' || coalesce(currency_code, {text(company_currency)})",
             "coalesce(sum(amount) filter (where is_won), 0)",
             "coalesce(sum(native_amount) filter (where outcome = 'won'), 0)",
         ),
     )
+
+
+def _same_in_all_crms(schemas: Mapping[str, str]) -> Check:
+    account, deal = company_name("account.account_name"), company_name("deal.opportunity_name")
+    query = f"""
+        with won as (
+            select
+                deal.opportunity_id,
+                deal.crm,
+                deal.currency_code,
+                deal.native_amount,
+                deal.company_amount,
+                deal.closed_on,
+                {account} as account,
+                trim(replace({deal}, {account}, '')) as name, -- many begin with the customer's, which says nothing
+            from {{batch}} as deal
+            inner join {_place(schemas, "dim_account")} as account on account.account_id = deal.account_id
+            where deal.outcome = 'won'
+        )
+
+        select
+            one.opportunity_id || ' and ' || other.opportunity_id as deals,
+            one.native_amount || ' ' || one.currency_code as amount,
+            other.native_amount || ' ' || other.currency_code as other_amount,
+        from won as one
+        inner join won as other
+            on other.account = one.account
+            and other.crm > one.crm
+            and abs(other.closed_on - one.closed_on) <= {SAME_DEAL_DAYS}
+            and (other.name = one.name or jaro_winkler_similarity(other.name, one.name) >= {SAME_DEAL_NAME})
+        where case
+            when other.currency_code = one.currency_code then other.native_amount <> one.native_amount
+            else abs(other.company_amount - one.company_amount)
+                > {SAME_AMOUNT} * greatest(other.company_amount, one.company_amount)
+        end
+    """
+    found = _reconciles(
+        "amount_same_in_crms",
+        "fct_opportunity",
+        "what seems to be the same won deal has different amounts in two CRMs",
+        query,
+    )
+    return replace(found, severity=Severity.INFO)
 
 
 def _kpis_add_up(schemas: Mapping[str, str]) -> Check:

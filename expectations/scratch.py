@@ -1,16 +1,22 @@
-"""The gate's own DuckDB file: the committed landing of one stream, laid out so that a rule is one line of SQL.
+"""The gate's own DuckDB file: the committed landing of one CRM, laid out so that a rule is one line of SQL.
 
-Tables and macros only. The file lives in a folder that the caller throws away; rows go from Parquet to it without
-passing through Python, so memory stays within DuckDB's limit however large the stream is.
+Tables, views and macros only. The file lives in a folder that the caller throws away; rows go from Parquet to it
+without passing through Python, so memory stays within DuckDB's limit however large a stream is.
 """
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
 
-MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT = "400MB"
+"""What Great Expectations itself needs comes on top, and both together have to stay below 1 GiB."""
+
+DELIVERED = "delivered"
+"""The schema of the views that Great Expectations looks at, one for each stream."""
 
 MACROS = r"""
 create macro as_decimal(value) as case
@@ -45,79 +51,170 @@ def connect(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         database, config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(database.with_suffix(".spill"))}
     )
     try:
-        connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
+        connection.execute(
+            "set timezone = 'UTC'; set preserve_insertion_order = false; set parquet_metadata_cache = true;"
+            " set enable_progress_bar = false"
+        )
         yield connection
     finally:
         connection.close()
 
 
-def prepare(connection: duckdb.DuckDBPyConnection, as_of: str) -> None:
-    """Create the macros that rules are written in; `as_of()` is the day the run stands for."""
-    connection.execute(f"create macro as_of() as date {text(as_of)}")
+def prepare(connection: duckdb.DuckDBPyConnection, as_of: date, fx_rates: Path | None = None) -> None:
+    """Create the macros that rules are written in, and the table `fx_rates`: currency_code, valid_from, valid_to, rate.
+
+    `as_of()` is the day the run stands for. Without a file of rates the table is empty.
+    """
+    connection.execute(f"create macro as_of() as date {text(as_of.isoformat())}")
     connection.execute(MACROS)
-
-
-def add_landed(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Create the view `landed_<stream>`: every version of every record that a manifest has committed."""
-    commits = [path.stem for path in sorted((folder / "manifests").glob("*.json"))]
-    connection.execute(f"create table {name('commits_' + folder.name)} (commit_id varchar)")
-    if commits:
-        values = ", ".join(f"({text(commit)})" for commit in commits)
-        connection.execute(f"insert into {name('commits_' + folder.name)} values {values}")
     connection.execute(
-        f"create view {name('landed_' + folder.name)} as"
-        f" select * from read_parquet({text(str(folder / '**' / '*.parquet'))},"
-        " union_by_name = true, hive_partitioning = false)"
-        f" where _commit_id in (select commit_id from {name('commits_' + folder.name)})"
+        "create table fx_rates (currency_code varchar, valid_from date, valid_to date, rate decimal(18, 8))"
     )
+    if fx_rates:
+        connection.execute(
+            "insert into fx_rates select currency_code, valid_from, valid_to, rate_to_company"
+            f" from read_csv({text(str(fx_rates))}, header = true, all_varchar = true)"
+        )
 
 
-def add_live(connection: duckdb.DuckDBPyConnection, stream: str, table: str) -> int:
-    """Create a table of the latest version of every record that is not deleted; returns how many there are."""
-    connection.execute(f"create table {name(table)} as select * from ({_latest(stream)}) where not is_true(_deleted)")
-    return count(connection, name(table))
+@dataclass(frozen=True)
+class Population:
+    """What a stream's landing holds."""
+
+    records: int
+    """Live records: those whose latest version is not a deletion."""
+    ever: int
+    """Records that are live or were."""
+    rivalled: int
+    """Live records of which one commit brought two versions that differ, with nothing to tell which is the later."""
+    newest_at: datetime | None
+    """When the live record changed last that changed last of all, in UTC."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scratch:
+    """The committed landing of one CRM in a DuckDB file, laid out stream by stream as far as rules ask for it."""
+
+    connection: duckdb.DuckDBPyConnection
+    landing: Path
+    populations: dict[str, Population] = field(default_factory=dict)
+    """What has been laid out so far, by stream."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """How many rows the tables have that have been filled so far."""
+
+    def lay_out(self, stream: str) -> Population:
+        """Create the views `landed_<stream>`, of all that was committed, and `live_<stream>`, of the live records.
+
+        Raises:
+            duckdb.Error: the landing cannot be read.
+
+        """
+        if stream not in self.populations:
+            for statement in (_landed(self.landing / stream), _latest(stream), _live(stream)):
+                self.connection.execute(statement)
+            ((records, ever, rivalled, newest),) = self.connection.execute(_population(stream)).fetchall()
+            newest_at = newest and newest.replace(tzinfo=UTC)
+            self.populations[stream] = Population(records, ever, rivalled, newest_at)
+        return self.populations[stream]
+
+    def look_up(self, stream: str, named: Collection[str]) -> int:
+        """Create the table `<stream>` of its live records, with the columns that `named` has; tells how many."""
+        if stream not in self.rows:
+            self.rows[stream] = self.lay_out(stream).records
+            columns = self.connection.execute(f"describe {name('live_' + stream)}").fetchall()
+            kept = [name(column) for column, *_ in columns if column == "_key" or column.lower() in named]
+            self.connection.execute(
+                f"create or replace table {name(stream)} as select {', '.join(kept)} from {name('live_' + stream)}"
+            )
+        return self.rows[stream]
+
+    def know(self, stream: str) -> int:
+        """Create the table `known_<stream>` of all keys ever landed; tells how many there are."""
+        table = f"known_{stream}"
+        if table not in self.rows:
+            self.lay_out(stream)
+            self.connection.execute(
+                f"create or replace table {name(table)} as"
+                f" select _key as key from {name('latest_' + stream)} where _key is not null"
+            )
+            self.rows[table] = count(self.connection, name(table))
+        return self.rows[table]
+
+    def turn_to(self, stream: str) -> None:
+        """Let `live` stand for the live records of a stream."""
+        self.connection.execute(f"create or replace view live as from {name('live_' + stream)}")
+
+    def deliver(self, stream: str, missing_fields: Collection[str]) -> None:
+        """Create the view `delivered.<stream>`: its live records, without the columns that the CRM does not have."""
+        self.connection.execute(f"create schema if not exists {DELIVERED}")
+        columns = self.connection.execute(f"describe {name('live_' + stream)}").fetchall()
+        kept = [name(column) for column, *_ in columns if column not in missing_fields]
+        self.connection.execute(
+            f"create view {DELIVERED}.{name(stream)} as select {', '.join(kept)} from {name('live_' + stream)}"
+        )
+
+
+def _landed(folder: Path) -> str:
+    """Every version of every record that a manifest has committed, with its file and the row's place in that."""
+    committed = {path.stem for path in folder.glob("manifests/*.json")}
+    files = [path for path in folder.glob("run=*/*.parquet") if path.stem.rpartition("-")[0] in committed]
+    listed = ", ".join(text(str(path)) for path in (folder / "schema.parquet", *sorted(files)))
+    return (
+        f"create or replace view {name('landed_' + folder.name)} as"
+        f" select *, file_index as _file, file_row_number as _row from read_parquet([{listed}],"
+        " union_by_name = true, hive_partitioning = false)"
+    )
 
 
 def _latest(stream: str) -> str:
-    return (
-        f"select * from {name('landed_' + stream)} qualify row_number() over"
-        " (partition by _key order by _commit_id desc, _deleted desc, _modified_at desc nulls last, _version) = 1"
-    )
+    """The latest version of every record, found without looking at what the CRM said of it."""
+    return f"""
+        create or replace table {name("latest_" + stream)} as
+        select * exclude (place)
+        from (
+            select
+                _key,
+                _version,
+                _file,
+                _row,
+                is_true(_deleted) as is_deleted,
+                as_instant(_modified_at) as modified_at,
+                row_number() over newest_first as place,
+                coalesce(
+                    lead(_version) over newest_first <> _version
+                    and lead(_commit_id) over newest_first = _commit_id
+                    and lead(_deleted) over newest_first = _deleted
+                    and lead(_modified_at) over newest_first is not distinct from _modified_at,
+                    false
+                ) as is_rivalled,
+            from {name("landed_" + stream)}
+            window newest_first as (
+                partition by _key
+                order by _commit_id desc, _deleted desc, _modified_at desc nulls last, _version
+            )
+        )
+        where place = 1
+    """
 
 
-def add_known(connection: duckdb.DuckDBPyConnection, stream: str) -> int:
-    """Create the table `known_<stream>` of all keys ever landed; returns how many there are."""
-    connection.execute(
-        f"create table {name('known_' + stream)} as"
-        f" select distinct _key as key from {name('landed_' + stream)} where _key is not null"
-    )
-    return count(connection, name("known_" + stream))
+def _live(stream: str) -> str:
+    return f"""
+        create or replace view {name("live_" + stream)} as
+        select *
+        from {name("landed_" + stream)}
+        where (_file, _row) in (select (_file, _row) from {name("latest_" + stream)} where not is_deleted)
+    """
 
 
-def add_delivered(connection: duckdb.DuckDBPyConnection, missing_fields: Collection[str]) -> None:
-    """Create the view `delivered`: the live records without the columns that the CRM does not have."""
-    present = {row[0] for row in connection.execute("describe live").fetchall()}
-    absent = [name(field) for field in missing_fields if field in present]
-    exclude = f" exclude ({', '.join(absent)})" if absent else ""
-    connection.execute(f"create view delivered as select *{exclude} from live")
-
-
-def add_older(connection: duckdb.DuckDBPyConnection, stream: str, keys: str) -> int:
-    """Create the table `older` of all earlier versions of the records whose keys a query gives."""
-    connection.execute(
-        f"create table older as select * from {name('landed_' + stream)} as record"
-        f" where _key in ({keys}) and not is_true(_deleted)"
-        " and not exists (select 1 from live where live._key = record._key and live._version = record._version)"
-        " qualify row_number() over (partition by _key, _version order by _commit_id desc) = 1"
-    )
-    return count(connection, "older")
-
-
-def had_rows(connection: duckdb.DuckDBPyConnection, stream: str) -> bool:
-    """Whether any record of the stream was ever live."""
-    landed = name("landed_" + stream)
-    row = connection.execute(f"select exists (select 1 from {landed} where not is_true(_deleted))").fetchone()
-    return bool(row and row[0])
+def _population(stream: str) -> str:
+    return f"""
+        select
+            count(*) filter (not is_deleted),
+            count(*),
+            count(*) filter (is_rivalled and not is_deleted),
+            max(modified_at) filter (not is_deleted),
+        from {name("latest_" + stream)}
+    """
 
 
 def count(connection: duckdb.DuckDBPyConnection, table: str) -> int:

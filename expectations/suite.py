@@ -8,13 +8,13 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from expectations import dialect
-from expectations.rule import Check
+from expectations.rule import VERDICT, Check
+from expectations.scratch import MEMORY_LIMIT
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult
@@ -33,42 +33,56 @@ class Outcome:
     passed: bool
     unexpected: int = 0
     """Rows that failed; 1 for a check on a table as a whole."""
+    evaluated: int = 1
+    """Rows that were looked at, where the expectation says so."""
     observed: Any = None
     crash: str | None = None
     """Why the check could not run. Then `passed` is False and means nothing."""
 
 
-def validate(database: Path, checks: Sequence[Check], *, read_only: bool = False) -> dict[str, Outcome]:
-    """Check the tables of a DuckDB file; the answer has an outcome for every check, by its id."""
-    outcomes: dict[str, Outcome] = {}
+@dataclass(frozen=True)
+class Validated:
+    """What Great Expectations says about the checks on one table."""
+
+    outcomes: Mapping[str, Outcome]
+    """An outcome for every check, by its id."""
+    document: Mapping[str, Any] | None = None
+    """Its own result in full, as JSON, from which Data Docs are made; None where nothing failed."""
+
+
+def validate(
+    database: Path, suites: Mapping[str, Sequence[Check]], *, read_only: bool = False
+) -> Mapping[str, Validated]:
+    """Check tables of a DuckDB file, by one suite for each table; the answer has every suite, by its name."""
+    found: Mapping[str, Validated] = {}
+    crash: Exception = RuntimeError("Great Expectations gave no result")
     with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where warnings are errors, a library's would read as a check that crashed
         try:
-            outcomes = _validate(database, checks, read_only)
+            found = _validate(database, suites, read_only)
         except Exception as error:  # Whatever went wrong, nothing may count as checked.
-            outcomes = {check.id: _crashed(error) for check in checks}
-    not_answered = Outcome(passed=False, crash="Great Expectations gave no result")
-    return {check.id: outcomes.get(check.id, not_answered) for check in checks}
+            crash = error
+    return {suite: _complete(found.get(suite), checks, crash) for suite, checks in suites.items()}
 
 
-def _validate(database: Path, checks: Sequence[Check], read_only: bool) -> dict[str, Outcome]:
+def _complete(validated: Validated | None, checks: Sequence[Check], crash: Exception) -> Validated:
+    known = validated.outcomes if validated else {}
+    outcomes = {check.id: known.get(check.id, _crashed(crash)) for check in checks}
+    return Validated(outcomes, validated.document if validated else None)
+
+
+def _validate(database: Path, suites: Mapping[str, Sequence[Check]], read_only: bool) -> dict[str, Validated]:
     context = _quiet_context()
     # The path stays out of the address, where a % or # in the name of a folder would mean something else.
-    options: dict[str, Any] = {"kwargs": {"connect_args": {"database": str(database), "read_only": read_only}}}
+    place = {"database": str(database), "read_only": read_only, "config": {"memory_limit": MEMORY_LIMIT}}
+    options: dict[str, Any] = {"kwargs": {"connect_args": place}}
     source = context.data_sources.add_sql(name="attain", connection_string="duckdb+buffered:///file", **options)
-    outcomes: dict[str, Outcome] = {}
     try:
-        for (schema, table), group in groupby(sorted(checks, key=_place), key=_place):
-            outcomes |= _validate_table(source, schema or None, table, tuple(group))
+        return {name: _validate_table(source, name, checks) for name, checks in suites.items() if checks}
     finally:
         # Each of the two keeps connections of its own, and an open one would bar the file to every other.
         source.get_engine().dispose()
         source.get_execution_engine().engine.dispose()
-    return outcomes
-
-
-def _place(check: Check) -> tuple[str, str]:
-    return check.schema or "", check.table
 
 
 def _quiet_context() -> "EphemeralDataContext":
@@ -90,25 +104,30 @@ def _quiet_context() -> "EphemeralDataContext":
     return great_expectations.get_context(mode="ephemeral", project_config=config)
 
 
-def _validate_table(
-    source: "SQLDatasource", schema: str | None, table: str, checks: Sequence[Check]
-) -> dict[str, Outcome]:
+def _validate_table(source: "SQLDatasource", name: str, checks: Sequence[Check]) -> Validated:
     from great_expectations import ExpectationSuite
 
+    schema, table = checks[0].schema, checks[0].table
     try:
-        asset = source.add_table_asset(name=f"{schema}.{table}", table_name=table, schema_name=schema)
-        suite = ExpectationSuite(name=asset.name, expectations=[_expectation(check) for check in checks])
-        batch = asset.add_batch_definition_whole_table("whole").get_batch()
+        asset = source.add_table_asset(name=name, table_name=table, schema_name=schema)
+        suite = ExpectationSuite(name=name, expectations=[_expectation(check) for check in checks])
+        batch = asset.get_batch(asset.build_batch_request())
         validated = batch.validate(suite, result_format="BASIC")
     except Exception as error:  # A table that cannot be looked at leaves the checks on other tables standing.
-        return {check.id: _crashed(error) for check in checks}
-    return dict(_outcome(result) for result in validated.results)
+        return Validated({check.id: _crashed(error) for check in checks})
+    outcomes = dict(map(_outcome, validated.results))
+    if validated.success:
+        return Validated(outcomes)
+    return Validated(outcomes, validated.to_json_dict())  # type: ignore[no-untyped-call]
 
 
 def _expectation(check: Check) -> "Expectation":
     import great_expectations.expectations as library
 
-    expectation: Expectation = getattr(library, check.expects)(
+    from expectations import verdicts
+
+    kind = getattr(verdicts if check.expects == VERDICT else library, check.expects)
+    expectation: Expectation = kind(
         **check.arguments,
         severity=check.severity.value,
         description=check.reason,
@@ -128,10 +147,12 @@ def _outcome(result: "ExpectationValidationResult") -> tuple[str, Outcome]:
     if crash:
         return rule, Outcome(passed=False, crash=crash)
     seen = result.result.get("observed_value")
+    evaluated = int(result.result.get("element_count") or 0)
     if result.success:
-        return rule, Outcome(passed=True, observed=seen)
+        return rule, Outcome(passed=True, evaluated=evaluated, observed=seen)
     unexpected = seen if asked.type == "unexpected_rows_expectation" else result.result.get("unexpected_count")
-    return rule, Outcome(passed=False, unexpected=1 if unexpected is None else int(unexpected), observed=seen)
+    failed = 1 if unexpected is None else int(unexpected)
+    return rule, Outcome(passed=False, unexpected=failed, evaluated=evaluated, observed=seen)
 
 
 def crash_in(exception_info: Mapping[str, Any]) -> str | None:

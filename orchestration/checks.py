@@ -17,7 +17,7 @@ def as_check_result(result: GateResult, asset_key: dg.AssetKey) -> dg.AssetCheck
         severity=dg.AssetCheckSeverity.ERROR if result.blocks else dg.AssetCheckSeverity.WARN,
         description=describe(result),
         metadata={
-            "records": result.rows,
+            "records": result.records,
             "quarantined": result.quarantined,
             "rules checked": len(result.checks),
             "failing rules": dg.MetadataValue.table([_row(check) for check in result.failing], schema=_SCHEMA),
@@ -33,7 +33,7 @@ def describe(result: GateResult) -> str:
     if result.quarantined:
         held = [check for check in result.failing if check.severity is Severity.WARNING]
         return f"{result.quarantined} quarantined: {'; '.join(_words(check) for check in held)}"
-    return f"{result.rows} records passed"
+    return f"{result.records} records passed"
 
 
 def _words(check: CheckResult) -> str:

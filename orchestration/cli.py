@@ -18,6 +18,7 @@ from connectors.errors import ConnectorError
 from orchestration.sandbox import DEMO_PORT
 from orchestration.sandbox import app as sandbox
 from orchestration.settings import PROJECT_ROOT, Settings, read_settings
+from orchestration.steward_cli import app as quality
 
 if TYPE_CHECKING:
     from connectors.sandbox.server import Server
@@ -30,6 +31,7 @@ DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(sandbox, name="sandbox")
+app.add_typer(quality, name="quality")
 out = Console()
 err = Console(stderr=True)
 
@@ -138,6 +140,9 @@ def _run(settings: Settings, *, as_of: date | None, full_refresh: bool = False, 
         out.print(warning, style="yellow", markup=False, highlight=False)
     if outcome.is_success:
         out.print(published_files(settings.home))
+    if outcome.report:
+        out.print(f"Quality report: {outcome.report}", soft_wrap=True, markup=False, highlight=False)
+    if outcome.is_success:
         return 0
     for error in outcome.errors:
         err.print(error, style="red", markup=False, highlight=False)

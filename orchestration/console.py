@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-STAGES = ("pull", "check", "build", "check marts", "publish")
+STAGES = ("pull", "check", "build", "check marts", "publish", "report")
 
 
 class ConsoleProgress:

@@ -1,4 +1,5 @@
-"""The table of contents, in the order data flows: pull, gates, warehouse, marts gate, publish, and when it all runs.
+"""The table of contents, in the order data flows: pull, gates, warehouse, marts gate, publish, report, and
+when it all runs.
 
 Asset implementations live in the modules named here.
 """
@@ -8,8 +9,10 @@ import os
 import dagster as dg
 
 from orchestration import automation
+from orchestration.alerts import alert_sensor
 from orchestration.marts_gate import marts_gate
 from orchestration.publish import published_asset
+from orchestration.quality import report_asset
 from orchestration.raw import gates, raw_assets
 from orchestration.resources import Progress, Silent, run_resource
 from orchestration.settings import STREAMS, Settings, read_settings
@@ -27,14 +30,15 @@ def build_definitions(settings: Settings, progress: Progress | None = None) -> d
             raw_assets(settings, crms),
             warehouse_assets(project, settings),
             published_asset(public),
+            report_asset(settings, public),
         ],
         asset_checks=[
             *gates(settings, crms),
-            marts_gate(public),
+            marts_gate(settings, public),
         ],
-        jobs=[automation.nightly],
+        jobs=[automation.nightly, automation.quality],
         schedules=[automation.nightly_schedule(settings)],
-        sensors=[automation.failure_sensor(settings)],
+        sensors=[automation.failure_sensor(settings), *automation.report_sensors(settings), alert_sensor(settings)],
         resources={
             "run": run_resource(settings),
             "progress": progress or Silent(),

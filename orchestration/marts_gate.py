@@ -11,14 +11,16 @@ from expectations import results
 from expectations.marts import check_marts
 from orchestration.checks import as_check_result
 from orchestration.publish import PUBLISHED_FILE
+from orchestration.queues import record, stewards_database
 from orchestration.resources import Progress, Run
+from orchestration.settings import Settings
 from orchestration.warehouse import WAREHOUSE, Mart
 
 SPINE = Mart("core", "fct_opportunity")
 """The mart that all others are reconciled with; the gate on all of them is shown on it."""
 
 
-def marts_gate(marts: Sequence[Mart]) -> dg.AssetChecksDefinition:
+def marts_gate(settings: Settings, marts: Sequence[Mart]) -> dg.AssetChecksDefinition:
     """Build the one blocking check that stands between the built marts and their publication."""
 
     @dg.asset_check(
@@ -36,8 +38,11 @@ def marts_gate(marts: Sequence[Mart]) -> dg.AssetChecksDefinition:
             last_published if last_published.exists() else None,
             run_id=run.run_id,
             as_of=run.as_of,
+            company_currency=settings.currency,
         )
-        results.save(run.home, result)
+        results.save(run.home, [result])
+        with stewards_database(settings) as engine:
+            record(engine, settings, run, [result])
         return as_check_result(result, SPINE.asset_key)
 
     return gate_marts

@@ -1,19 +1,23 @@
-"""Runs the nightly job from the shell, in one process, with its history kept where the Dagster UI looks.
+"""Runs the nightly job from the shell and the quality report after it, in one process, with its history kept where the
+Dagster UI looks.
 
-What the job consists of is in `definitions`; what it looks like in `console`.
+What the jobs consist of is in `definitions`; what they look like in `console`.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from expectations.report import REPORT
+from orchestration.automation import failure_message, failures, has_begun, root_message
 from orchestration.console import ConsoleProgress, tools_output_in
 from orchestration.definitions import build_definitions
 from orchestration.instance import dagster_home
+from orchestration.quality import report_run_config
 from orchestration.settings import Settings
 from orchestration.warehouse import BUILD, dbt_findings
 
@@ -26,6 +30,8 @@ class Outcome:
     errors: Sequence[str]
     warnings: Sequence[str]
     log: Path
+    report: Path | None = None
+    """The first page of the quality report; None if there is none of this night."""
 
 
 def run_nightly(
@@ -36,33 +42,51 @@ def run_nightly(
     full_refresh: bool = False,
     since: datetime | None = None,
 ) -> Outcome:
-    """Run the job once and say how it went; what Dagster and dbt print goes to a log file."""
+    """Run the job once, write the report, and say how it went; what Dagster and dbt print goes to a log file."""
     log = settings.home / "logs" / "attain-run.log"
+    as_of = as_of or datetime.now(UTC).astimezone(ZoneInfo(settings.timezone)).date()
     with (
         progress.shown(),
         tools_output_in(log),
         dg.DagsterInstance.from_config(str(dagster_home(settings))) as instance,
     ):
         pull = {"full_refresh": full_refresh, "since": since.isoformat() if since else None}
-        job = build_definitions(settings, progress).resolve_job_def("nightly")
-        result = job.execute_in_process(
+        definitions = build_definitions(settings, progress)
+        result = definitions.resolve_job_def("nightly").execute_in_process(
             run_config={
                 "ops": {"pull": {"config": pull}},
-                "resources": {"run": {"config": {"as_of": as_of.isoformat()} if as_of else {}}},
+                "resources": {"run": {"config": {"as_of": as_of.isoformat()}}},
             },
             instance=instance,
             raise_on_error=False,
         )
+        outcome = _outcome(result, settings.home, log)
+        if has_begun(result.all_events):
+            report = report_run_config(
+                result.run_id, as_of.isoformat(), outcome.errors, _told_by_others(result, settings.home)
+            )
+            told = definitions.resolve_job_def("quality").execute_in_process(
+                run_config=report, instance=instance, raise_on_error=False
+            )
+            outcome = _with_report(outcome, told, settings.home)
+    return outcome
+
+
+def _outcome(result: dg.ExecuteInProcessResult, home: Path, log: Path) -> Outcome:
     return Outcome(
         is_success=result.success,
-        errors=_errors(result, settings.home),
-        warnings=[
-            *_drift(result),
-            *_failed_gates(result, dg.AssetCheckSeverity.WARN),
-            *_found_by_dbt(result, settings.home, "warn"),
-        ],
+        errors=[] if result.success else _errors(result, home),
+        warnings=[*_failed_gates(result, dg.AssetCheckSeverity.WARN), *_told_by_others(result, home)],
         log=log,
     )
+
+
+def _with_report(outcome: Outcome, told: dg.ExecuteInProcessResult, home: Path) -> Outcome:
+    """Say where the report is. One that could not be written takes nothing back of what the night did."""
+    if told.success:
+        return replace(outcome, report=home / REPORT)
+    why = "; ".join(failures(told.all_events)) or _end_of(told)
+    return replace(outcome, warnings=[*outcome.warnings, f"The quality report could not be written: {why}"])
 
 
 def _errors(result: dg.ExecuteInProcessResult, home: Path) -> list[str]:
@@ -71,12 +95,20 @@ def _errors(result: dg.ExecuteInProcessResult, home: Path) -> list[str]:
         return blocked
     errors: list[str] = []
     for event in result.get_step_failure_events():
-        failure = event.step_failure_data
         found = _found_by_dbt(result, home, "fail", "error") if event.step_key == BUILD else []
-        told = failure.user_failure_data.description if failure.user_failure_data else None
-        errors += found or [told or _root_message(failure.error)]
-    ends = [event for event in result.all_events if event.event_type_value == "PIPELINE_FAILURE"]
-    return errors or [_root_message(event.job_failure_data.error) for event in ends]
+        errors += found or [failure_message(event)]
+    return errors or [_end_of(result)]
+
+
+def _end_of(result: dg.ExecuteInProcessResult) -> str:
+    """Why a run failed in none of its steps."""
+    ends = (event for event in result.all_events if event.event_type_value == "PIPELINE_FAILURE")
+    return "; ".join(root_message(event.job_failure_data.error) for event in ends)
+
+
+def _told_by_others(result: dg.ExecuteInProcessResult, home: Path) -> list[str]:
+    """What the pull and dbt warn of; what the gates hold back is in their results."""
+    return [*_drift(result), *_found_by_dbt(result, home, "warn")]
 
 
 def _drift(result: dg.ExecuteInProcessResult) -> Iterable[str]:
@@ -91,13 +123,6 @@ def _drift(result: dg.ExecuteInProcessResult) -> Iterable[str]:
 def _found_by_dbt(result: dg.ExecuteInProcessResult, home: Path, *statuses: str) -> list[str]:
     has_built = any(event.step_key == BUILD for event in result.all_events)
     return dbt_findings(home, *statuses) if has_built else []
-
-
-def _root_message(error: Any) -> str:
-    """The message of the innermost cause; what Dagster wraps around it says only where."""
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return str(error.message).strip() if error else "failed without a message"
 
 
 def _failed_gates(result: dg.ExecuteInProcessResult, severity: dg.AssetCheckSeverity) -> list[str]:

@@ -59,9 +59,17 @@ def publish(home: Path, marts: Sequence[Mart], run: Run) -> Release:
     (draft / "manifest.json").write_text(json.dumps(asdict(release), indent=2))
     _make_read_only(draft)
     draft.replace(release_folder)
-    _switch(root / "current", release_folder)
+    switch(root / "current", release_folder)
     _prune(root)
     return release
+
+
+def switch(link: Path, target: Path) -> None:
+    """Point a link at a folder in one step; there is no moment without one."""
+    draft = link.with_name(f".{link.name}.draft")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(os.path.relpath(target, link.parent))
+    draft.replace(link)
 
 
 def published_asset(marts: Sequence[Mart]) -> dg.AssetsDefinition:
@@ -126,14 +134,6 @@ def _make_read_only(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file():
             path.chmod(0o444)
-
-
-def _switch(link: Path, target: Path) -> None:
-    """Point the link at the new release in one step; there is no moment without a release."""
-    draft = link.with_name(".current.draft")
-    draft.unlink(missing_ok=True)
-    draft.symlink_to(os.path.relpath(target, link.parent))
-    draft.replace(link)
 
 
 def _remove_drafts(root: Path) -> None:

@@ -16,11 +16,16 @@ from connectors.landing import StreamLanding
 from connectors.stream import Stream
 from connectors.sync import Mode, Pulled, pull
 from expectations.declared import SourceReport
-from expectations.gate import check_stream
+from expectations.gate import check_crm, rules_of
 from expectations.quarantine import write_empty
+from expectations.results import declare as declare_results
+from expectations.stewardship.exemptions import exemptions
+from expectations.stewardship.export import declare as declare_queues
 from orchestration.checks import as_check_result
+from orchestration.queues import record, stewards_database
 from orchestration.resources import Progress, Run
 from orchestration.settings import Settings
+from orchestration.warehouse import FX_RATES
 
 WORTH_A_RETRY = (ApiFailed, IncompleteRead)
 
@@ -76,7 +81,7 @@ def raw_assets(settings: Settings, crms: Sequence[str]) -> dg.AssetsDefinition:
 
 def gates(settings: Settings, crms: Sequence[str]) -> list[dg.AssetChecksDefinition]:
     """Build one blocking check for each raw asset, run by one step for each CRM."""
-    return [_gate(crm, settings.streams[crm]) for crm in crms]
+    return [_gate(settings, crm) for crm in crms]
 
 
 def declare_all_streams(settings: Settings, run: Run) -> None:
@@ -85,9 +90,13 @@ def declare_all_streams(settings: Settings, run: Run) -> None:
         for stream in streams:
             StreamLanding(run.home, crm, stream).declare()
             write_empty(run.home, crm, stream.name)
+    declare_results(run.home)
+    declare_queues(run.home)
 
 
-def _gate(crm: str, streams: Sequence[Stream]) -> dg.AssetChecksDefinition:
+def _gate(settings: Settings, crm: str) -> dg.AssetChecksDefinition:
+    streams = settings.streams[crm]
+
     @dg.multi_asset_check(
         name=f"gate_{crm}",
         specs=[
@@ -104,26 +113,40 @@ def _gate(crm: str, streams: Sequence[Stream]) -> dg.AssetChecksDefinition:
         run: dg.ResourceParam[Run], progress: dg.ResourceParam[Progress]
     ) -> Iterable[dg.AssetCheckResult]:
         progress.stage(f"check {crm}")
-        for stream in streams:
-            manifest = StreamLanding(run.home, crm, stream).last_manifest()
-            if manifest is None:
-                raise dg.Failure(f"{crm} {stream.name} was never pulled; run the pull first.", allow_retries=False)
-            result = check_stream(
+        reports = {stream.name: _report(StreamLanding(run.home, crm, stream)) for stream in streams}
+        with stewards_database(settings) as engine:
+            results = check_crm(
                 run.home,
                 crm,
-                stream,
+                streams,
+                reports,
                 run_id=run.run_id,
                 as_of=run.as_of,
-                report=SourceReport(
-                    missing_fields=manifest.missing_fields,
-                    count=manifest.source_count,
-                    is_exact=manifest.source_count_exact,
-                    slack=manifest.source_count_slack,
-                ),
+                exemptions=exemptions(engine, crm, datetime.now(ZoneInfo(settings.timezone))),
+                fx_rates=FX_RATES,
             )
-            yield as_check_result(result, asset_key=dg.AssetKey([crm, stream.name]))
+            record(engine, settings, run, results, {stream.name: rules_of(crm, stream) for stream in streams})
+        for result in results:
+            yield as_check_result(result, asset_key=dg.AssetKey([crm, result.stream]))
 
     return check_streams
+
+
+def _report(landing: StreamLanding) -> SourceReport:
+    """What the CRM said of a stream at the last pull, which may have taken several commits."""
+    manifest = landing.last_manifest()
+    if manifest is None:
+        raise dg.Failure(
+            f"{landing.crm} {landing.stream.name} was never pulled; run the pull first.", allow_retries=False
+        )
+    return SourceReport(
+        missing_fields=manifest.missing_fields,
+        count=manifest.source_count,
+        is_exact=manifest.source_count_exact,
+        slack=manifest.source_count_slack,
+        fields=len(manifest.fields),
+        drift=landing.drift_of(manifest.run_id),
+    )
 
 
 def _spec(crm: str, stream: Stream) -> dg.AssetSpec:

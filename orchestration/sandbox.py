@@ -31,12 +31,14 @@ if TYPE_CHECKING:
 DEMO_PORT = 8750
 DEMO_URL = f"http://127.0.0.1:{DEMO_PORT}"
 DEMO_SCALE = 0.05
+DIRT = 0.01
 DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 ROWS_AT_A_TIME = 10_000
 SECONDS_FOR_A_DAY = 600
 
 Seed = Annotated[int, typer.Option(help="Another simulated company.")]
 Scale = Annotated[float, typer.Option(min=0.001, help="1 is 2,000 accounts and 20,000 deals in three years.")]
+Dirt = Annotated[float, typer.Option(min=0, max=1, help="Share of the records that are wrong on purpose.")]
 Url = Annotated[str, typer.Option(help="Where `attain sandbox serve` listens.")]
 
 app = typer.Typer(no_args_is_help=True, help="A loopback server that speaks the CRMs' protocols.")
@@ -50,6 +52,7 @@ def serve(
     crm: Annotated[str | None, typer.Option("--as", help=f"One CRM only: {', '.join(STREAMS)}.")] = None,
     seed: Seed = 1,
     scale: Scale = DEMO_SCALE,
+    dirt: Dirt = DIRT,
     at: Annotated[datetime | None, typer.Option(formats=DATES, help="What time it is in the company, UTC.")] = None,
     faults: Annotated[float, typer.Option(min=0, max=1, help="Share of the requests that go wrong.")] = 0,
     fault_seed: Annotated[int, typer.Option(help="Other requests, other faults.")] = 1,
@@ -74,7 +77,7 @@ def serve(
         raise ConfigurationError("--at: a folder of exports is what it is. Leave --at away, or --from.")
 
     opened_at = at.replace(tzinfo=UTC) if at else OPENED_AT
-    world = read(folder, crm or "salesforce") if folder else Simulation(seed=seed, scale=scale, opened_at=opened_at)
+    world = read(folder, crm or "salesforce") if folder else Simulation(seed, scale, opened_at=opened_at, dirt=dirt)
     crms = (crm,) if crm else world.crms
 
     with _bar("loading", len(crms)) as step:
@@ -134,6 +137,7 @@ def generate(
     folder: Annotated[Path, typer.Argument(help="Gets one Parquet file for each kind of record, and the truth.")],
     seed: Seed = 1,
     scale: Scale = 1,
+    dirt: Dirt = DIRT,
     at: Annotated[datetime | None, typer.Option(formats=DATES, help="As of when, UTC.")] = None,
 ) -> None:
     """Write a simulated company to files, with the truth about it that no CRM tells."""
@@ -141,7 +145,7 @@ def generate(
     from connectors.sandbox.simulation.simulation import OPENED_AT
 
     as_of = at.replace(tzinfo=UTC) if at else OPENED_AT
-    simulation = Simulation(seed=seed, scale=scale, opened_at=as_of)
+    simulation = Simulation(seed, scale, opened_at=as_of, dirt=dirt)
     with _bar("generating", 2) as step:
         step("records")
         write(simulation, folder)

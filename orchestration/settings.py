@@ -3,11 +3,11 @@
 Nothing is opened or contacted here; a half-set CRM is an error that names the variables.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connectors import dynamics, hubspot, salesforce, zoho
@@ -15,7 +15,10 @@ from connectors.errors import ConfigurationError
 from connectors.options import Options
 from connectors.stream import Source, Stream
 
+STATE_SCHEMES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+QUALITY_WEIGHTS = PROJECT_ROOT / "dbt_project" / "seeds" / "quality_weights.csv"
 
 STREAMS: Mapping[str, Sequence[Stream]] = {
     "salesforce": salesforce.STREAMS,
@@ -51,8 +54,18 @@ class Settings:
     currency: str
     schedule: str
     """Cron expression, in the business time zone."""
+    state_url: str
+    """The stewards' database, as SQLAlchemy names it."""
+    steward: str | None
+    """Who acts on the command line, unless somebody is named there; None: whoever is logged in."""
     alert_webhook: str | None
-    """Where a failed night is told, as a chat message."""
+    """Where a failed night, and what stewards should know, is told as a chat message."""
+    alert_emails: Sequence[str]
+    """To whom it is told by e-mail."""
+    smtp_url: str | None
+    """The server that takes those, as smtp://user:password@host:port, or smtps:// where it speaks TLS at once."""
+    private_fields: Sequence[str]
+    """Patterns of `crm.stream.field` that are shown masked, beyond those that are known to tell of a person."""
     credentials: Mapping[str, Credentials]
     """By CRM; a CRM that is off is absent."""
     streams: Mapping[str, Sequence[Stream]]
@@ -94,7 +107,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         timezone=_timezone(env.get("ATTAIN_TIMEZONE", "UTC")),
         currency=env.get("ATTAIN_CURRENCY", "USD"),
         schedule=env.get("ATTAIN_SCHEDULE", "0 2 * * *"),
+        state_url=_state_url(env, home),
+        steward=env.get("ATTAIN_STEWARD"),
         alert_webhook=env.get("ATTAIN_ALERT_WEBHOOK"),
+        alert_emails=_words(env.get("ATTAIN_ALERT_EMAIL", "")),
+        smtp_url=_smtp_url(env),
+        private_fields=_words(env.get("ATTAIN_PRIVATE_FIELDS", "")),
         credentials={crm: credentials for crm, credentials in found.items() if credentials},
         streams={crm: (*STREAMS[crm], *_custom_streams(env, crm)) for crm in STREAMS},
         options=Options(
@@ -108,13 +126,24 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 def _custom_streams(env: Mapping[str, str], crm: str) -> Sequence[Stream]:
     variable, declare = CUSTOM_STREAMS[crm]
-    known = {stream.object.lower() for stream in STREAMS[crm]} | {stream.name for stream in STREAMS[crm]}
-    streams = [declare(name) for name in _words(env.get(variable, ""))]
+    names = {stream.name for stream in STREAMS[crm]}
+    objects = names | {stream.object.lower() for stream in STREAMS[crm]}
+    streams = [_set_apart(declare(object), names) for object in _words(env.get(variable, ""))]
     for stream in streams:
-        if {stream.object.lower(), stream.name} & known:
+        if stream.object.lower() in objects:
             raise ConfigurationError(f"{variable} names {stream.object}, which Attain reads already; take it out.")
-        known |= {stream.object.lower(), stream.name}
+        if stream.name in names:
+            raise ConfigurationError(
+                f"{variable} names {stream.object}, which would land as {stream.name} like another object; "
+                "take one of them out."
+            )
+        names, objects = names | {stream.name}, objects | {stream.object.lower()}
     return streams
+
+
+def _set_apart(stream: Stream, names: Set[str]) -> Stream:
+    """An own object whose name is that of a stream that every organisation has."""
+    return replace(stream, name=f"custom_{stream.name}") if stream.name in names else stream
 
 
 def _words(text: str) -> Sequence[str]:
@@ -152,8 +181,7 @@ def _hubspot(env: Mapping[str, str]) -> hubspot.Credentials | None:
     if not _is_on(env, "HUBSPOT_", *(HUBSPOT_GRANT if by_grant else ("HUBSPOT_ACCESS_TOKEN",))):
         return None
     version = env.get("HUBSPOT_API_VERSION", "v3")
-    if not re.fullmatch(r"v3|\d{4}-\d{2}", version):
-        raise ConfigurationError(f"HUBSPOT_API_VERSION must be v3 or a dated version such as 2026-09, not {version!r}.")
+    hubspot.paths(version)  # refuses one that HubSpot does not have
     return hubspot.Credentials(
         access_token=env.get("HUBSPOT_ACCESS_TOKEN"),
         client_id=env.get("HUBSPOT_CLIENT_ID"),
@@ -216,6 +244,22 @@ def _url(env: Mapping[str, str], name: str, default: str = "") -> str:
     url = env.get(name, default).rstrip("/")
     if not url.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
         raise ConfigurationError(f"{name} must start with https:// (plain http only on this machine), not {url!r}.")
+    return url
+
+
+def _state_url(env: Mapping[str, str], home: Path) -> str:
+    url = env.get("ATTAIN_STATE_URL", f"sqlite:///{home / 'quality' / 'steward.db'}")
+    if not url.startswith(STATE_SCHEMES):
+        raise ConfigurationError(f"ATTAIN_STATE_URL must start with {' or '.join(STATE_SCHEMES)}.")
+    return url
+
+
+def _smtp_url(env: Mapping[str, str]) -> str | None:
+    url = env.get("ATTAIN_SMTP_URL")
+    if ("ATTAIN_ALERT_EMAIL" in env) != (url is not None):
+        raise ConfigurationError("ATTAIN_ALERT_EMAIL and ATTAIN_SMTP_URL belong together; set both or neither.")
+    if url and not (url.startswith(("smtp://", "smtps://")) and urlsplit(url).hostname):
+        raise ConfigurationError("ATTAIN_SMTP_URL must look like smtp://user:password@mail.example.com:587.")
     return url
 
 

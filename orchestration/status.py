@@ -38,7 +38,7 @@ def _streams(settings: Settings, results: dict[tuple[str, str], GateResult]) -> 
                 result = results.get((crm, stream.name))
                 table.add_row(crm, stream.name, manifest.committed_at[:16], *_verdict(manifest, result))
     if marts := results.get(("warehouse", "marts")):
-        table.add_row("", "marts", marts.checked_at[:16], *_judged(marts))
+        table.add_row("", "marts", f"{marts.checked_at:%Y-%m-%dT%H:%M}", *_judged(marts))
     return table
 
 
@@ -50,7 +50,7 @@ def _verdict(manifest: Manifest, result: GateResult | None) -> tuple[str, Text]:
 
 def _judged(result: GateResult) -> tuple[str, Text]:
     colour = "red" if result.blocks else "yellow" if result.quarantined else "green"
-    return f"{result.rows:,}", Text(describe(result), style=colour)
+    return f"{result.records:,}", Text(describe(result), style=colour)
 
 
 def _quarantine(home: Path) -> RenderableType:

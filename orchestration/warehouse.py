@@ -19,6 +19,7 @@ from orchestration.resources import Progress, Run
 from orchestration.settings import PROJECT_ROOT, Settings
 
 DBT_FOLDER = PROJECT_ROOT / "dbt_project"
+FX_RATES = DBT_FOLDER / "seeds" / "fx_rates.csv"
 BUILD = "warehouse"
 """Name of the step that runs dbt."""
 WAREHOUSE, TARGET = "warehouse.duckdb", "dbt_target"

@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from mornings import Left
 from nights import FirstNight, first_night_in
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
 
 settings.register_profile("attain", deadline=None)
 settings.load_profile("attain")
 
+OFFLINE = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 SHARED = Path(__file__).parent.parent.parent / "shared"
 
 
@@ -33,7 +38,25 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[webdriver.Chrome]:
+    """The browser, open, with a window as large as a desk's."""
+    options = Options()
+    options.binary_location = chromium
+    for argument in (*OFFLINE.split(), "--window-size=2400,1400"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="session")
 def first_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstNight]:
     """A sandbox company after its first night; shared, since a night takes half a minute."""
     with first_night_in(tmp_path_factory.mktemp("first_night")) as night:
         yield night
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Left:
+    """A data folder in which a test says what the night has left."""
+    return Left(tmp_path)

@@ -132,7 +132,7 @@ class Org:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**self.server.environment(), **self.changes}
+        return {**self.server.environment(), "ATTAIN_HOME": str(self.home), **self.changes}
 
     def connect(self) -> Source:
         self._source = read_settings(self.environment).connect(self.crm)
@@ -186,6 +186,10 @@ class Org:
             )
             names = [column[0] for column in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def commits(self, stream: str) -> int:
+        """How many there were: each look that follows the first is one, too."""
+        return len(list((self.home / "landing" / self.crm / stream / "manifests").glob("*.json")))
 
     def latest(self, stream: str) -> dict[str, dict[str, str | None]]:
         return {str(version["_key"]): version for version in self.versions(stream)}

@@ -1,6 +1,8 @@
 """Whole nights on the sandbox company, one after the other in one data folder: first, again, corrected, blocked."""
 
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -12,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from connectors.sandbox.generate import generate
 from connectors.sandbox.hubspot import record_id
 from connectors.sandbox.server import Server
+from expectations.report import REPORT
 from orchestration.publish import PUBLISHED_FILE
 from orchestration.status import is_blocked
 
@@ -19,6 +22,21 @@ from orchestration.status import is_blocked
 def query(home: Path, sql: str) -> list[tuple[object, ...]]:
     with duckdb.connect(str(home / PUBLISHED_FILE), read_only=True) as db:
         return db.execute(sql).fetchall()
+
+
+def report_text(home: Path) -> str:
+    return (home / REPORT).read_text(encoding="utf-8")
+
+
+@contextmanager
+def no_room_for_reports(home: Path) -> Iterator[None]:
+    """Put a file where the reports' folder should be."""
+    reports = home / "quality" / "reports"
+    reports.rename(reports.with_name("kept"))
+    reports.touch()
+    yield
+    reports.unlink()
+    reports.with_name("kept").rename(reports)
 
 
 def change_deal(server: Server, key: str, **properties: str) -> None:
@@ -70,14 +88,22 @@ def test_all_four_crms_make_one_night_and_what_is_dirty_is_quarantined_by_name(t
         assert crms == [("dynamics",), ("hubspot",), ("salesforce",), ("zoho",)]
 
 
+def test_every_night_leaves_a_report_that_says_whether_to_trust_it(first_night: FirstNight) -> None:
+    assert first_night.night.outcome.report == first_night.home / REPORT
+    assert "Tonight’s numbers may be trusted, but for" in report_text(first_night.home)
+
+
 def test_a_second_night_publishes_the_same_from_much_less(first_night: FirstNight) -> None:
     with duckdb.connect(str(first_night.home / PUBLISHED_FILE), read_only=True) as reader:
-        again = first_night.again()
+        with no_room_for_reports(first_night.home):
+            again = first_night.again()
         assert again.outcome.is_success, again.errors
         still_read = reader.execute("from core.fct_opportunity order by all").fetchall()
     assert still_read == first_night.tables["core.fct_opportunity"], "a reader keeps the file it has open"
     assert published_tables(first_night.home) == first_night.tables
     assert again.pulled < first_night.night.pulled / 10
+    assert again.outcome.report is None, "a night without a report is as good"
+    assert "The quality report could not be written" in again.warnings
 
 
 def test_a_poisoned_record_is_held_back_a_corrected_one_heals_a_deleted_one_goes(first_night: FirstNight) -> None:
@@ -137,6 +163,9 @@ def test_a_critical_failure_publishes_nothing_and_leaves_the_files_as_they_were(
     assert "hubspot/deals: Blocked" in night.errors and "amount" in night.errors
     assert is_blocked(first_night.home)
     assert published_bytes(first_night.home) == before
+    assert night.outcome.report is not None
+    assert "Nothing new was published tonight." in report_text(first_night.home)
+    assert "HubSpot deals: " in report_text(first_night.home)
 
 
 def test_a_crm_that_lets_nobody_in_fails_the_night_by_name(first_night: FirstNight) -> None:

@@ -13,8 +13,8 @@ from connectors.budget import Budget
 from connectors.dynamics.entra import Credentials
 from connectors.dynamics.metadata import Column, Metadata, is_labels
 from connectors.dynamics.streams import STREAMS
-from connectors.dynamics.web_api import LinkLost, WebApi
-from connectors.errors import ApiFailed, Refused
+from connectors.dynamics.web_api import WebApi
+from connectors.errors import ApiFailed, PlaceLost, Refused
 from connectors.options import Options
 from connectors.stream import Checkpoint, Count, Field, Limit, Page, Record, State, Stream
 
@@ -84,9 +84,9 @@ class Dynamics:
         method = self._method(stream)
         try:
             if state and any(state.get(name) != value for name, value in self._origin(stream).items()):
-                raise LinkLost  # a delta link answers with the columns, and at the address, that it was made for
+                raise PlaceLost  # a delta link answers with the columns, and at the address, that it was made for
             yield from method(stream, state)
-        except LinkLost:
+        except PlaceLost:
             yield Checkpoint(state={})
             yield from method(stream, {})
 

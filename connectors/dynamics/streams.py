@@ -140,8 +140,8 @@ STREAMS = (
         key="leadid",
         cursor="modifiedon",
         fields=fields(
-            text="leadid fullname companyname emailaddress1 leadsourcecode _qualifyingopportunityid_value"
-            " _ownerid_value _masterid_value",
+            text="leadid fullname companyname emailaddress1 address1_country leadsourcecode"
+            " _qualifyingopportunityid_value _ownerid_value _masterid_value",
             decimal="statecode statuscode",
             boolean="merged",
             timestamp=STAMPS,

@@ -16,7 +16,7 @@ import requests
 from connectors.budget import Budget
 from connectors.dynamics.entra import Credentials, Tokens
 from connectors.dynamics.exact import ExactTransport
-from connectors.errors import ApiFailed, AuthenticationFailed, Refused
+from connectors.errors import ApiFailed, AuthenticationFailed, PlaceLost, Refused
 from connectors.session import PoliteSession
 
 MOST_URL = 30_000
@@ -26,10 +26,6 @@ A table of 900 columns needs that. Reading all columns instead would bring the p
 at a time would need a delta link for each part, and the parts of one row would be of different moments.
 """
 BOUNDARY = "batch_attain"
-
-
-class LinkLost(ApiFailed):
-    """A link to a next page or to the changes is too old or unknown: only a full read can tell what happened since."""
 
 
 class WebApi:
@@ -51,7 +47,7 @@ class WebApi:
 
         Raises:
             Refused: the application user may not see it.
-            LinkLost: the URL is a link that Dataverse no longer knows.
+            PlaceLost: the URL is a link that Dataverse no longer knows.
 
         """
         content = self._get(name, url, prefer)
@@ -165,6 +161,6 @@ def _error(name: str, url: str, response: requests.Response) -> Exception:
                 f"Dynamics does not show {name}: {message}. Give the application user a role that may read it."
             )
         case 400 | 410 if is_link:
-            return LinkLost(f"Dynamics no longer knows where the last read of {name} ended: {message}")
+            return PlaceLost(f"Dynamics no longer knows where the last read of {name} ended: {message}")
         case status:
             return ApiFailed(f"Dynamics failed on {name}: {status} {message}")

@@ -5,7 +5,8 @@ dated paths, and their models cost ten times the JSON and round its numbers.
 """
 
 from connectors.hubspot.auth import PUBLIC_URL, Credentials
+from connectors.hubspot.paths import paths
 from connectors.hubspot.source import OVERLAP, HubSpot
 from connectors.hubspot.streams import STREAMS, custom_stream
 
-__all__ = ["OVERLAP", "PUBLIC_URL", "STREAMS", "Credentials", "HubSpot", "custom_stream"]
+__all__ = ["OVERLAP", "PUBLIC_URL", "STREAMS", "Credentials", "HubSpot", "custom_stream", "paths"]

@@ -14,7 +14,7 @@ from hubspot.crm.objects import PublicObjectSearchRequest
 from urllib3.exceptions import HTTPError
 
 from connectors.budget import Budget
-from connectors.errors import ApiFailed, AuthenticationFailed, Refused
+from connectors.errors import ApiFailed, AuthenticationFailed, PlaceLost, Refused
 from connectors.hubspot.auth import Credentials, caller, refused_grant
 from connectors.hubspot.client import Answer, Client
 from connectors.hubspot.paths import paths
@@ -31,10 +31,6 @@ SEARCHES_PER_SECOND = 5
 HEADER = "X-HubSpot-RateLimit-"
 UNKNOWN_OBJECT = "Unable to infer object type"
 """How HubSpot says that an object is not in the portal's edition, or has another name; no code tells."""
-
-
-class CursorLost(ApiFailed):
-    """HubSpot does not know the place in a list (any more)."""
 
 
 class Api:
@@ -151,8 +147,8 @@ def _named(what: str, answer: Answer, variables: str, *, goes_on: bool = False) 
             return Refused(f"HubSpot does not show {what}: {text}. Grant the app its read scope.")
         case 400 if text.startswith(UNKNOWN_OBJECT):
             return Refused(f"HubSpot has no {what} in this portal: {text}.")
-        case 400 if goes_on:
-            return CursorLost(f"HubSpot failed on {what}: it does not know the place to go on from: {text}")
+        case 400 | 410 if goes_on:
+            return PlaceLost(f"HubSpot failed on {what}: it does not know the place to go on from: {text}")
     return ApiFailed(f"HubSpot failed on {what}: {status} {text}")
 
 

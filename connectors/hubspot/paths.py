@@ -38,11 +38,18 @@ NUMBERED = Paths(
 
 
 def paths(version: str) -> Paths:
-    """The paths of a version: `v3`, or the year and month of a dated one."""
+    """The paths of a version: `v3`, or the year and month of a dated one.
+
+    Raises:
+        ConfigurationError: there is no such version.
+
+    """
     if version == "v3":
         return NUMBERED
     if not re.fullmatch(r"\d{4}-(03|09)", version):
-        raise ConfigurationError(f"HubSpot has no API version {version!r}; give v3, or a dated one such as 2026-09.")
+        raise ConfigurationError(
+            f"HUBSPOT_API_VERSION must be v3, or a dated version (March or September) such as 2026-09, not {version!r}."
+        )
     return Paths(
         objects=f"/crm/objects/{version}",
         associations=f"/crm/associations/{version}",

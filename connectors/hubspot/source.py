@@ -3,11 +3,13 @@
 How records are read is in `objects` and `history`; calls, limits and errors are in `api`.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
-from connectors.errors import Refused
-from connectors.hubspot.api import Api, CursorLost
+from connectors.errors import PlaceLost, Refused
+from connectors.hubspot.api import Api
 from connectors.hubspot.auth import Credentials
 from connectors.hubspot.history import HistoryReader
 from connectors.hubspot.listings import LISTINGS
@@ -28,6 +30,7 @@ HISTORY = "deal_history"
 NO_OPTIONS = Options()
 TYPE_IDS: Mapping[str, str] = {"contacts": "0-1", "companies": "0-2", "deals": "0-3"}
 """Objects that every portal has."""
+Listed = TypeVar("Listed")
 
 
 class HubSpot:
@@ -63,7 +66,7 @@ class HubSpot:
         elif stream.cursor is None or "watermark" not in state:
             try:
                 yield from self._read_all(stream, state)
-            except CursorLost:
+            except PlaceLost:
                 yield Checkpoint(state={})
                 yield from self._read_all(stream, {})
         else:
@@ -76,7 +79,7 @@ class HubSpot:
         else:
             reader = self._reader(stream)
             yield from (Page(part.records) for part in reader.changed(since, None))
-            yield from (Page(gone) for gone in reader.archived(since))
+            yield from _archived(reader, since)
 
     def keys(self, stream: Stream) -> Iterator[Sequence[str]]:
         """Keys of all live records."""
@@ -115,7 +118,7 @@ class HubSpot:
             yield Page(part.records)
             if number % PAGES_PER_COMMIT == 0 and part.place:
                 yield Checkpoint(state={"after": part.place, "started": started, "newest": newest})
-        yield from (Page(gone) for gone in reader.archived(FOUNDED))
+        yield from _archived(reader, FOUNDED)
         end = {"watermark": min(newest, started)} if stream.cursor else {}
         yield Checkpoint(state=end, is_last=True, is_complete=True)
 
@@ -131,7 +134,7 @@ class HubSpot:
             if number % PAGES_PER_COMMIT == 0 and part.place:
                 place = {"last_id": part.place, "started": started, "newest": newest, "sees_deletes": sees_deletes}
                 yield Checkpoint(state={"watermark": watermark, **place})
-        yield from (Page(gone) for gone in reader.archived(since))
+        yield from _archived(reader, since)
         yield Checkpoint(state={"watermark": min(newest, started)}, is_last=True, sees_deletes=sees_deletes)
 
     def _reader(self, stream: Stream) -> Reader:
@@ -167,13 +170,26 @@ class HubSpot:
 
     def _listing(self, stream: Stream) -> list[Record]:
         names = [field.name for field in self._fields(stream)]
-        return [{name: record.get(name) for name in names} for record in LISTINGS[stream.name].records(self._api)]
+        found = _at_second_try(partial(LISTINGS[stream.name].records, self._api))
+        return [{name: record.get(name) for name in names} for record in found]
 
     def _fields(self, stream: Stream) -> Sequence[Field]:
         return self._described.get(stream.name) or self.fields(stream)
 
     def _is_excluded(self, stream: Stream, name: str) -> bool:
         return name != stream.key and self._options.excludes(self.crm, stream.object, name)
+
+
+def _archived(reader: Reader, since: datetime) -> Iterator[Page]:
+    yield from map(Page, _at_second_try(partial(reader.archived, since)))
+
+
+def _at_second_try(listed: Callable[[], Iterator[Listed]]) -> Iterator[Listed]:
+    """List from the beginning once more where HubSpot loses its place: for what may well come twice."""
+    try:
+        yield from listed()
+    except PlaceLost:
+        yield from listed()
 
 
 def _is_object(stream: Stream) -> bool:

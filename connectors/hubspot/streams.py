@@ -26,7 +26,7 @@ def _engagement(name: str, **names_by_kind: str) -> Stream:
         name,
         fields=fields(text=text, timestamp=timestamp, **names_by_kind),
         references=_OWNED,
-        associations=_ABOUT,
+        associations={**_ABOUT, "lead_ids": "leads"},
     )
 
 

@@ -41,7 +41,9 @@ BLOCK = 1 << 20
 """Bytes that are parsed at a time."""
 LARGE_BLOCK = 32 << 20
 """The same where a single record is larger; longer than any that Salesforce holds."""
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 10
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 10
+SLOWDOWN = 3
+"""Small jobs are done at once, and large ones should not cost many of the day's calls."""
 JOB_PATIENCE_SECONDS = 4 * 3600
 TERMINAL = ("JobComplete", "Failed", "Aborted")
 
@@ -109,7 +111,7 @@ class Job:
                     self._stream, f"its bulk query did not complete: {self._info.get('errorMessage') or state}"
                 )
             sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            pause = min(pause * SLOWDOWN, LONGEST_PAUSE_SECONDS)
 
     # pages
 

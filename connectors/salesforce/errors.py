@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import requests
 from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSession, SalesforceResourceNotFound
 
-from connectors.errors import ApiFailed, AuthenticationFailed, Refused
+from connectors.errors import ApiFailed, AuthenticationFailed, PlaceLost, Refused
 from connectors.stream import Stream
 
 TOO_LARGE = ("QUERY_TIMEOUT", "OPERATION_TOO_LARGE", "QUERY_TOO_COMPLICATED", "Retried more than")
@@ -19,10 +19,6 @@ NOT_IN_BULK = ("not supported by the Bulk API", "Not supported in Bulk Query", "
 
 class WindowTooLarge(ApiFailed):
     """The org cannot answer for so many records at once; it can for fewer."""
-
-
-class PlaceLost(ApiFailed):
-    """The org forgot where in a result the read was; it has to be asked anew."""
 
 
 class NotInBulk(ApiFailed):

@@ -10,8 +10,8 @@ from urllib.parse import quote_plus
 
 from simple_salesforce.api import Salesforce as Client
 
-from connectors.errors import ApiFailed, IncompleteRead
-from connectors.salesforce.errors import PlaceLost, named_errors
+from connectors.errors import ApiFailed, IncompleteRead, PlaceLost
+from connectors.salesforce.errors import named_errors
 from connectors.salesforce.soql import Window
 from connectors.stream import Record, Stream
 

@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 from more_itertools import peekable
 
 from connectors.budget import Budget
+from connectors.errors import PlaceLost
 from connectors.options import Options
 from connectors.salesforce import rest
 from connectors.salesforce.bulk import PAGE_ROWS, Job
-from connectors.salesforce.errors import NotInBulk, PlaceLost, WindowTooLarge, named_errors
+from connectors.salesforce.errors import NotInBulk, WindowTooLarge, named_errors
 from connectors.salesforce.org import Credentials, connect
 from connectors.salesforce.soql import Window
 from connectors.session import Transport

@@ -174,7 +174,8 @@ class Lead:
     source: str
     country: str
     owner_email: str
-    status: LeadStatus
+    status: LeadStatus | None
+    """None: nobody has said."""
     opportunity_key: str | None
     account_key: str | None
     contact_key: str | None
@@ -192,6 +193,8 @@ class Line:
     unit_price: Decimal | None
     ordinal: int | None = None
     """Tells the lines of a deal apart for good; None: its place in the list."""
+    is_orphan: bool = False
+    """It came with this deal and is no longer part of it: the deal that it names is not there."""
 
     @property
     def amount(self) -> Decimal | None:
@@ -207,7 +210,7 @@ class Step:
     stage: str
     amount: Decimal | None
     close_date: date | None
-    owner_email: str
+    owner_email: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,10 +231,10 @@ class Opportunity:
     name: str
     account_key: str | None
     contact_key: str | None
-    owner_email: str
+    owner_email: str | None
     stage: str
     amount: Decimal | None
-    currency: str
+    currency: str | None
     close_date: date | None
     type: str | None
     source: str | None
@@ -245,6 +248,10 @@ class Opportunity:
     """Oldest first; the last one is what the deal is now. Empty: nothing is known of its past."""
     splits: tuple[Split, ...] = ()
     campaign_key: str | None = None
+    price_book_key: str | None = None
+    """The list that the prices of its lines come from."""
+    probability: int | None = None
+    """Percent, as somebody typed it; None: the stage's."""
     custom: Custom = field(default_factory=dict)
 
 

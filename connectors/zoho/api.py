@@ -12,7 +12,7 @@ from typing import Any
 import requests
 
 from connectors.budget import Budget
-from connectors.errors import ApiFailed, AuthenticationFailed, ConnectorError, Refused
+from connectors.errors import ApiFailed, AuthenticationFailed, ConnectorError, PlaceLost, Refused
 from connectors.options import Options
 from connectors.session import PoliteSession, Transport
 from connectors.stream import Limit
@@ -40,10 +40,6 @@ class Unsupported(ConnectorError):
     """This API does not know the module, while another one may."""
 
 
-class LostPage(ConnectorError):
-    """A page token is no longer good, or was followed as far as it goes."""
-
-
 class Api:
     """One organisation, as one user of the API sees it; all threads may share it."""
 
@@ -56,7 +52,7 @@ class Api:
             ca_bundle=credentials.ca_bundle,
         )
         self._session = PoliteSession(self._transport, budget, self._inspect)
-        self._tokens = Tokens(credentials, self._session, options.token_folder, self.server_time)
+        self._tokens = Tokens(credentials, self._session, options.token_folder)
         self._remaining: int | None = None
         self._allowed: int | None = None
         self._is_edition_known = False
@@ -178,7 +174,7 @@ def _error(name: str, response: requests.Response) -> ConnectorError:
     if response.status_code == 403:
         return Refused(f"Zoho refuses {name} ({told}): let the profile of the integration user read it")
     if code in LOST:
-        return LostPage(f"Zoho lost the page of {name} ({told})")
+        return PlaceLost(f"Zoho lost the page of {name} ({told})")
     if code in UNSUPPORTED:
         return Unsupported(f"Zoho does not offer {name} here ({told})")
     return ApiFailed(f"Zoho failed on {name} ({told})")

@@ -45,7 +45,7 @@ def run(api: Api, module: str, names: Sequence[str], page_token: str | None = No
 
     Raises:
         Unsupported: it does not do that for the module.
-        LostPage: the page token has expired.
+        PlaceLost: the page token has expired.
 
     """
     query: dict[str, Any] = {"module": {"api_name": module}, "fields": list(names)}

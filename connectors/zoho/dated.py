@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.errors import ApiFailed, Refused
+from connectors.errors import ApiFailed, PlaceLost, Refused
 from connectors.stream import Checkpoint, Page, Record, State
 from connectors.zoho import bulk, coql, records
-from connectors.zoho.api import Api, LostPage, Unsupported
+from connectors.zoho.api import Api, Unsupported
 from connectors.zoho.columns import CURSOR, KEY, Columns
 from connectors.zoho.values import instant, latest
 
@@ -92,7 +92,7 @@ class Dated:
                     self._note(row[CURSOR] for row in rows)
                     yield self._columns.complete(rows, first)
                 return
-            except LostPage as error:
+            except PlaceLost as error:
                 stuck = stuck + 1 if self._newest == since else 0
                 since = self._newest
                 if stuck == LOST_PAGES:
@@ -101,7 +101,7 @@ class Dated:
     def _by_jobs(self, began: datetime, at: str | None) -> Iterator[Page | Checkpoint]:
         try:
             yield from self._jobs(began, at)
-        except LostPage:
+        except PlaceLost:
             yield Checkpoint(state={})
             yield from self._jobs(began, None)
 
@@ -128,7 +128,7 @@ class Dated:
         try:
             for ids in records.deleted(self._api, self._module, since) if sees_deletes else ():
                 yield Page([{KEY: id, "_deleted": True} for id in ids])
-        except (Unsupported, Refused, LostPage):
+        except (Unsupported, Refused, PlaceLost):
             sees_deletes = False
         yield Checkpoint(
             state={"watermark": watermark.isoformat(), "deletes": began.isoformat()},

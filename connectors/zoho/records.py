@@ -26,7 +26,7 @@ def pages(
     """All records, or those that changed since an instant, in ascending order.
 
     Raises:
-        LostPage: a page token has expired, or has been followed as far as it goes.
+        PlaceLost: a page token has expired, or has been followed as far as it goes.
 
     """
     parameters: dict[str, str | int] = {
@@ -60,7 +60,7 @@ def deleted(api: Api, module: str, since: datetime) -> Iterator[list[str]]:
 
     Raises:
         Unsupported: Zoho CRM does not tell, for this module.
-        LostPage: there are more than it tells.
+        PlaceLost: there are more than it tells.
 
     """
     listed = _numbered(api, module, f"{module}/deleted", {"type": "all", "per_page": PAGE_ROWS}, "data", since)

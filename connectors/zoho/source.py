@@ -8,11 +8,11 @@ from datetime import datetime
 from functools import cache
 
 from connectors.budget import Budget
-from connectors.errors import ApiFailed, Refused
+from connectors.errors import ApiFailed, PlaceLost, Refused
 from connectors.options import Options
 from connectors.stream import Checkpoint, Count, Field, Limit, Page, Record, State, Stream
 from connectors.zoho import bulk, coql, records
-from connectors.zoho.api import Api, LostPage, Unsupported
+from connectors.zoho.api import Api, Unsupported
 from connectors.zoho.columns import CURSOR, KEY, SUBFORM, Columns
 from connectors.zoho.dated import LOST_PAGES, Dated
 from connectors.zoho.stages import stages
@@ -157,7 +157,7 @@ class Zoho:
             try:
                 yield from map(Page, self._undated(stream) if _is_module(stream) else self._listed(stream))
                 break
-            except LostPage as error:
+            except PlaceLost as error:
                 if attempt == LOST_PAGES:
                     raise ApiFailed(f"{error}, again and again. Rerun later.") from error
                 yield Checkpoint(state={})

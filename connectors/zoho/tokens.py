@@ -5,10 +5,10 @@ What they open is in `api`.
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -49,29 +49,28 @@ class Token:
     value: str
     api_domain: str
     expires_at: datetime
+    """By this machine's clock, whatever Zoho's says."""
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it may die before it is used."""
+        return self.expires_at - datetime.now(UTC) < MARGIN
 
 
 class Tokens:
     """The access token that everybody uses, in memory and, with a folder, in a file."""
 
-    def __init__(
-        self,
-        credentials: Credentials,
-        session: requests.Session,
-        folder: Path | None,
-        server_time: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, credentials: Credentials, session: requests.Session, folder: Path | None) -> None:
         self._credentials = credentials
         self._session = session
         self._file = TokenFile(folder / f"zoho-{credentials.fingerprint}.json") if folder else None
-        self._server_time = server_time
         self._lock = threading.Lock()
         self._token: Token | None = None
 
     def current(self) -> Token:
         """A token that is good for a while yet."""
         with self._lock:
-            if self._token is None or self._is_old(self._token):
+            if self._token is None or self._token.is_old:
                 self._token = self._shared_or_new(refused=None)
             return self._token
 
@@ -85,7 +84,7 @@ class Tokens:
     def _shared_or_new(self, refused: Token | None) -> Token:
         with self._kept() as file:
             token = _restored(file.load()) if file else None
-            if token is None or self._is_old(token) or (refused and token.value == refused.value):
+            if token is None or token.is_old or (refused and token.value == refused.value):
                 token = self._asked_for()
                 if file:
                     file.save(
@@ -105,9 +104,6 @@ class Tokens:
         with self._file.locked():
             yield self._file
 
-    def _is_old(self, token: Token) -> bool:
-        return token.expires_at - self._server_time() < MARGIN
-
     def _asked_for(self) -> Token:
         given = {
             "grant_type": "refresh_token",
@@ -122,8 +118,11 @@ class Tokens:
             raise ApiFailed(f"Zoho's accounts server gives no token: {error}") from error
         if not isinstance(answer, dict) or "access_token" not in answer:
             raise _refusal(answer if isinstance(answer, dict) else {}, response)
-        lifetime = timedelta(seconds=int(answer.get("expires_in", 3600)))
-        return Token(answer["access_token"], answer["api_domain"], self._server_time() + lifetime)
+        try:
+            lifetime = timedelta(seconds=int(answer.get("expires_in", 3600)))
+            return Token(answer["access_token"], answer["api_domain"], datetime.now(UTC) + lifetime)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ApiFailed(f"Zoho's accounts server gives a token, but not how to use it: {error!r}") from error
 
 
 def _refusal(answer: Mapping[str, Any], response: requests.Response) -> ApiFailed | AuthenticationFailed:

@@ -1,12 +1,16 @@
 """A million Salesforce opportunities by Bulk, against the download of the same bytes and DuckDB's copy of them.
 
-Then what a night costs on which half a percent of them changed. Run it with `make bench`; it measures and prints, and
-asserts nothing but that every row has landed. `python tests/bench/bench_salesforce.py 100000` measures fewer.
+Then what a night costs on which half a percent of them changed. A process has read the users before its clock starts,
+for the opportunities are never a night's first stream: what the first use of a library takes, others have paid.
+
+Run it with `make bench`; it measures and prints, and asserts nothing but that every row has landed.
+`python tests/bench/bench_salesforce.py 100000` measures fewer.
 """
 
 import sys
 from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import sleep
@@ -21,19 +25,21 @@ from rich.console import Console
 from rich.table import Table
 
 from connectors.landing import StreamLanding
+from connectors.stream import Stream
 from connectors.sync import pull
 from orchestration.settings import STREAMS, read_settings
 
 DEALS = 1_000_000
 CHANGED = 0.005
 FIELDS = 30
+USERS = next(stream for stream in STREAMS["salesforce"] if stream.object == "User")
 OPPORTUNITIES = next(stream for stream in STREAMS["salesforce"] if stream.object == "Opportunity")
 
 
-def sync(environment: Mapping[str, str], home: str, run_id: str) -> int:
-    """Pull the opportunities; the number of record versions that came."""
+def sync(environment: Mapping[str, str], home: str, run_id: str, stream: Stream = OPPORTUNITIES) -> int:
+    """Pull the opportunities, or another stream; the number of record versions that came."""
     source = read_settings({**environment, "ATTAIN_HOME": home}).connect("salesforce")
-    return pull(source, OPPORTUNITIES, home=Path(home), run_id=run_id).rows
+    return pull(source, stream, home=Path(home), run_id=run_id).rows
 
 
 def finished_job(environment: Mapping[str, str], columns: list[str]) -> tuple[str, dict[str, str]]:
@@ -100,7 +106,8 @@ def bench(deals: int, folder: Path) -> Table:
     with serving(many_deals, "salesforce", deals, changed, crm="salesforce", at=OPENED_AT) as served:
         columns, environment = thirty_fields(served)
         measured(sync, environment, str(folder / "ahead"), "ahead")  # has the sandbox render its results ahead
-        whole = measured(sync, environment, str(folder), "first")
+        first, second = ((environment, str(folder), run_id) for run_id in ("first", "second"))
+        whole = measured(sync, *first, ahead=partial(sync, *first, USERS))
         landing = StreamLanding(folder, "salesforce", OPPORTUNITIES)
         live = landing.live_rows()
         assert live >= deals, live
@@ -114,7 +121,7 @@ def bench(deals: int, folder: Path) -> Table:
         to = {"to": "2026-08-15T18:00:00+00:00"}
         with closing(requests.post(f"{served['URL']}/sandbox/advance", json=to, timeout=600)) as advanced:
             assert advanced.json()["salesforce"] == {"saved": changed}
-        night = measured(sync, environment, str(folder), "second")
+        night = measured(sync, *second, ahead=partial(sync, *second, USERS))
         assert night.result >= changed, night.result
 
     floor = download_.seconds + copy_.seconds

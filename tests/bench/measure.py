@@ -28,10 +28,17 @@ class Measured(Generic[T]):
     """The most memory that its process ever held."""
 
 
-def measured(work: Callable[..., T], *arguments: Any) -> Measured[T]:
-    """Do some work in a fresh process; starting that is not counted."""
+def nothing() -> None:
+    """Do nothing ahead."""
+
+
+def measured(work: Callable[..., T], *arguments: Any, ahead: Callable[[], object] = nothing) -> Measured[T]:
+    """Do some work in a fresh process; the seconds of starting it, and of what is done `ahead` in it, do not count.
+
+    The memory of both does.
+    """
     receiving, sending = SPAWN.Pipe(duplex=False)
-    process = SPAWN.Process(target=_measure, args=(sending, work, *arguments))
+    process = SPAWN.Process(target=_measure, args=(sending, ahead, work, *arguments))
     process.start()
     sending.close()
     try:
@@ -41,7 +48,8 @@ def measured(work: Callable[..., T], *arguments: Any) -> Measured[T]:
         process.join()
 
 
-def _measure(sending: Connection, work: Callable[..., T], *arguments: Any) -> None:
+def _measure(sending: Connection, ahead: Callable[[], object], work: Callable[..., T], *arguments: Any) -> None:
+    ahead()
     began = monotonic()
     result = work(*arguments)
     seconds = monotonic() - began

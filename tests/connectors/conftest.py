@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from crms import Org
 
 from connectors import session
 from connectors.hubspot import api as hubspot_api
-from connectors.sandbox.company import Company
+from connectors.sandbox.company import Company, CustomField
 from connectors.sandbox.generate import generate
 from connectors.sandbox.server import Sandbox, Server, running
 
@@ -18,11 +19,13 @@ def halden() -> Company:
     return generate()
 
 
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def no_pauses() -> Iterator[None]:
     """Retry at once, unless the CRM itself asks for a pause; the sandbox allows more searches than HubSpot."""
-    monkeypatch.setattr(session, "BACKOFF_SECONDS", 0)
-    monkeypatch.setattr(hubspot_api, "SEARCHES_PER_SECOND", 1_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "BACKOFF_SECONDS", 0)
+        patch.setattr(hubspot_api, "SEARCHES_PER_SECOND", 1_000)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +57,18 @@ def served(crm: str, small: Company, address: Server, home: Path) -> Iterator[Or
 def org(request: pytest.FixtureRequest, small: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
     """Each CRM in turn."""
     with served(request.param, small, address, tmp_path) as org:
+        yield org
+
+
+@pytest.fixture(params=["salesforce", "hubspot", "dynamics", "zoho"])
+def with_formula(request: pytest.FixtureRequest, small: Company, address: Server, tmp_path: Path) -> Iterator[Org]:
+    """Each CRM in turn, with few deals, of which each has a formula that comes to 1.5."""
+    formula = CustomField(record="opportunity", name="weighted_value", kind="money", is_formula=True)
+    deals = [deal for deal in small.opportunities if deal.crm == request.param][:20]
+    deals = [replace(deal, custom={formula.name: Decimal("1.5")}) for deal in deals]
+    others = (field for field in small.custom_fields if field.record != formula.record)
+    company = replace(small, opportunities=tuple(deals), custom_fields=(formula, *others))
+    with served(request.param, company, address, tmp_path) as org:
         yield org
 
 

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from types import ModuleType
+from typing import Any
 
 import pyarrow as pa
 import pytest
+from crms import WORDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from replays import live, uncommitted
 
-from connectors import budget, hubspot, salesforce, zoho
+from connectors import budget, dynamics, hubspot, salesforce, zoho
 from connectors.errors import ConnectorError
 from connectors.sandbox.clock import SimulatedClock
 from connectors.sandbox.faults import Fault, Plan, nothing
@@ -97,17 +100,40 @@ class Trials:
         shutil.rmtree(home)
 
 
+SMALL: dict[ModuleType, dict[str, Any]] = {
+    salesforce.source: {"REST_ROWS": 20, "SLICE_ROWS": 80},
+    salesforce.bulk: {"PAGE_ROWS": 30, "FIRST_PAUSE_SECONDS": 0},
+    hubspot.records: {"LIST_PAGE": 30, "SEARCH_PAGE": 10},
+    hubspot.source: {"PAGES_PER_COMMIT": 2},
+    dynamics.source: {"PAGE_ROWS": 30, "PAGES_PER_COMMIT": 2},
+    zoho.source: {"FEW_ROWS": 50},
+    zoho.bulk: {"PAUSES": (0, 0)},
+    zoho.records: {"PAGE_ROWS": 6},
+    zoho.coql: {"PAGE_ROWS": 6},
+    zoho.dated: {"PAGES_PER_COMMIT": 1},
+}
+"""Few records are many: they come in bulk, in several pages, in several commits."""
+
+
 @pytest.fixture(scope="module")
 def small_and_hasty() -> Iterator[None]:
-    """Few records are many, so that they come in bulk; pauses that a CRM asks for are over at once."""
+    """Everything small, and the pauses that a CRM asks for are over at once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(salesforce.source, "REST_ROWS", 20)
-        patch.setattr(salesforce.source, "SLICE_ROWS", 80)
-        patch.setattr(salesforce.bulk, "PAGE_ROWS", 30)
-        patch.setattr(zoho.source, "FEW_ROWS", 50)
-        patch.setattr(hubspot.api, "SEARCHES_PER_SECOND", 1_000)
+        for module, sizes in SMALL.items():
+            for name, size in sizes.items():
+                patch.setattr(module, name, size)
         patch.setattr(budget, "sleep", lambda seconds: None)
         yield
+
+
+def make_small(server: Server) -> None:
+    """The same for what the CRM decides."""
+    match server.sandbox.crms:
+        case ("salesforce",):
+            server.sandbox.salesforce.queries.batch = 6
+        case ("zoho",):
+            server.sandbox.zoho.bulk.page_rows = 40
+            server.sandbox.zoho.accounts.most_in_window = 10_000  # tokens, which most trials let die
 
 
 @pytest.fixture(scope="module", params=list(NAMES))
@@ -116,14 +142,21 @@ def trials(
 ) -> Iterator[Trials]:
     simulation = Simulation(seed=2, scale=0.02, opened_at=OPENED_AT)
     with running(simulation, [request.param], clock=SimulatedClock(OPENED_AT)) as server:
-        if request.param == "zoho":
-            server.sandbox.zoho.accounts.most_in_window = 10_000  # tokens, which most trials let die
+        make_small(server)
         trials = Trials(server, tmp_path_factory.mktemp(request.param))
         base = trials.home / "yesterday"
         trials.sync(base)
         server.sandbox.advance(OPENED_AT + timedelta(days=1))
+        purge_an_account(server)
         trials.nights = {"first": trials.undisturbed(None), "second": trials.undisturbed(base)}
         yield trials
+
+
+def purge_an_account(server: Server) -> None:
+    """Let a record go without a trace, so that the second night has to list all keys."""
+    (crm,) = server.sandbox.crms
+    table = server.store.tables[f"{crm}.{WORDS[crm].account}"]
+    server.store.purge(table.name, server.store.find(table.name, limit=1)[0][table.key])
 
 
 def positions(requests: int, fault: Fault) -> list[int]:

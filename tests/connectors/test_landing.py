@@ -1,6 +1,7 @@
 """The landing: what is committed is there, what is not does not exist."""
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.errors import LandingDamaged
+from connectors.errors import ApiFailed, LandingDamaged
 from connectors.landing import CommitWriter, Manifest, StreamLanding, as_text
 from connectors.stream import Count, Field, Record, Stream, fields
 
@@ -238,6 +239,38 @@ def test_a_manifest_of_the_first_format_is_read_and_gone_on_from(tmp_path: Path)
     path.write_text(json.dumps(first | {"format": 1}))
     assert landing.live_rows() == 2
     assert commit(landing, "run-2", [deal("3")], Field("id", "id")).live_rows == 3
+
+
+def test_a_listing_of_keys_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    landing = landing_in(tmp_path)
+    commit(landing, "run-1", [deal("1")])
+    files = sorted(landing.folder.rglob("*"))
+
+    def breaking() -> Iterator[list[str]]:
+        yield ["1"]
+        raise ApiFailed("the line went dead")
+
+    with pytest.raises(ApiFailed):
+        landing.compare(breaking())
+    assert sorted(landing.folder.rglob("*")) == files
+
+
+def test_keys_are_compared_slice_by_slice_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.landing.KEYS_IN_SLICE", 7)
+    landing = landing_in(tmp_path)
+    commit(landing, "run-1", [deal(f"{number}") for number in range(50)])
+    compared = landing.compare([[f"{number}" for number in range(25, 75)]])
+    assert sorted(compared.gone) == sorted(f"{number}" for number in range(25))
+    assert sorted(compared.lacking) == sorted(f"{number}" for number in range(50, 75))
+
+    whole = CommitWriter(landing, run_id="run-2")
+    whole.write([deal(f"{number}") for number in range(20)])
+    whole.commit({"after": "19"}, is_last=False)
+    whole.write([deal(f"{number}") for number in range(20, 40)])
+    whole.delete_unlisted()
+    whole.commit({}, is_last=True, is_complete=True)
+    assert live(landing) == sorted(f"{number}" for number in range(40))
+    assert landing.live_rows() == 40
 
 
 KEYS = st.lists(st.tuples(st.sampled_from("abcde"), st.booleans()), max_size=6)

@@ -8,7 +8,6 @@ import pytest
 from replays import Replay
 
 from connectors import budget
-from connectors.hubspot import api
 from connectors.sandbox.clock import SimulatedClock
 from connectors.sandbox.faults import some
 from connectors.sandbox.server import running
@@ -23,7 +22,6 @@ DAYS = 5
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sandbox does not mind how often it is called."""
     monkeypatch.setattr(budget, "sleep", lambda seconds: None)
-    monkeypatch.setattr(api, "SEARCHES_PER_SECOND", 1_000)
 
 
 @pytest.fixture(params=STREAMS)

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 
 from connectors.errors import ApiFailed, AuthenticationFailed, BudgetSpent, ConnectorError, IncompleteRead
 from connectors.salesforce import OVERLAP, STREAMS, custom_stream
-from connectors.sandbox.company import Change, ChangeKind, Company, CustomField
+from connectors.sandbox.company import Company, CustomField
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.salesforce import error
 from connectors.sandbox.server import Sandbox, Server
@@ -763,33 +763,6 @@ def test_purged_records_are_found_since_the_count_is_off(salesforce: Org) -> Non
     salesforce.pull("accounts")
     assert salesforce.landed("accounts") == salesforce.truth("accounts")
     assert {salesforce.latest("accounts")[key]["_deleted"] for key in gone} == {"true"}
-
-
-def test_a_formula_that_changed_is_refreshed_by_the_next_whole_read(
-    small: Company, opened: Callable[[Company], Org]
-) -> None:
-    formula = CustomField(record="opportunity", name="weighted_value", kind="money", is_formula=True)
-    deals = [
-        replace(deal, custom={"weighted_value": Decimal("1.5")})
-        for deal in small.opportunities
-        if deal.crm == "salesforce"
-    ]
-    org = opened(replace(small, opportunities=tuple(deals), custom_fields=(formula,)))
-    stream = org.stream("opportunities")
-    assert [field.name for field in org.source.fields(stream) if field.is_calculated] == ["Weighted_Value__c"]
-    org.pull("opportunities")
-    deal = replace(deals[0], custom={"weighted_value": Decimal("2.5")})
-    change = Change(at=datetime.now(UTC), crm="salesforce", kind=ChangeKind.FORMULA, record=deal)
-    org.vendor.apply(change)
-    (key,) = (
-        row["Id"]
-        for row in org.server.store.find("salesforce.Opportunity")
-        if row["Weighted_Value__c"] != Decimal("1.5")
-    )
-    org.pull("opportunities")
-    assert org.latest("opportunities")[key]["Weighted_Value__c"] == "1.5"
-    org.pull("opportunities", whole_every=timedelta(0))
-    assert org.latest("opportunities")[key]["Weighted_Value__c"] == "2.5"
 
 
 @pytest.mark.parametrize("way", ["salesforce", "bulk"])

@@ -78,6 +78,15 @@ class ChangeLog(ListSource):
         self.shown = ["id", "name"]
         self.is_calculated = False
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.slack = 0
+        self.listings = 0
+
+    def count(self, stream: Stream, since: datetime) -> Count:
+        return Count(len(self.records), slack=self.slack)
+
+    def keys(self, stream: Stream) -> Iterator[Sequence[str]]:
+        self.listings += 1
+        yield from super().keys(stream)
 
     def fields(self, stream: Stream) -> Sequence[Field]:
         return [Field(name, "string", is_calculated=self.is_calculated) for name in self.shown]
@@ -90,6 +99,16 @@ class ChangeLog(ListSource):
         changed = self.log[state["position"] :] if state else list(self.records)
         yield Page([{"id": key, "name": self.records[key]} for key in changed if key in self.records])
         yield Checkpoint(state={"position": len(self.log)}, is_last=True, is_complete=not state)
+
+
+class LateAddition(ChangeLog):
+    """A CRM to which a record is added between the first read and the first count."""
+
+    def count(self, stream: Stream, since: datetime) -> Count:
+        if "late" not in self.records:
+            self.records["late"] = "2"
+            self.log.append("late")
+        return super().count(stream, since)
 
 
 def live(home: Path) -> dict[str, str]:
@@ -172,6 +191,38 @@ def test_a_record_purged_without_a_trace_is_found_by_its_key(tmp_path: Path) -> 
     pull(source, DEALS, home=tmp_path, run_id="run-2")
     assert live(tmp_path) == {"b": "2"}
     assert source.whole_reads == 1
+
+
+def test_a_purge_is_found_also_where_as_many_records_changed_as_would_excuse_it(tmp_path: Path) -> None:
+    source = ChangeLog({"a": "1", "b": "2"})
+    source.slack = 5
+    pull(source, DEALS, home=tmp_path, run_id="run-1")
+    assert source.listings == 0
+    del source.records["a"]
+    pull(source, DEALS, home=tmp_path, run_id="run-2")
+    assert (live(tmp_path), source.listings, source.whole_reads) == ({"b": "2"}, 1, 1)
+
+
+@pytest.mark.parametrize(("purged", "listings"), [("a", 0), ("ab", 1)])
+def test_keys_of_a_large_stream_are_listed_only_if_changes_cannot_explain_the_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, purged: str, listings: int
+) -> None:
+    monkeypatch.setattr("connectors.sync.LISTED_QUICKLY", 3)
+    source = ChangeLog({"a": "1", "b": "2", "c": "3", "d": "4"})
+    source.slack = 1
+    pull(source, DEALS, home=tmp_path, run_id="run-1")
+    for key in purged:
+        del source.records[key]
+    pull(source, DEALS, home=tmp_path, run_id="run-2")
+    assert source.listings == listings
+    assert live(tmp_path) == (source.records if listings else {"a": "1", **source.records})
+
+
+def test_a_record_added_while_the_crm_counted_is_seen_by_another_look_without_listing_keys(tmp_path: Path) -> None:
+    source = LateAddition({"a": "1"})
+    source.slack = 1
+    pull(source, DEALS, home=tmp_path, run_id="run-1")
+    assert (live(tmp_path), source.listings) == ({"a": "1", "late": "2"}, 0)
 
 
 def test_a_record_that_no_change_told_of_is_fetched_by_a_whole_read(tmp_path: Path) -> None:

@@ -13,13 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectors.stream import Stream
-from expectations.gate import RULES, check_stream
-from expectations.rule import GateResult
+from expectations.declared import SourceReport
+from expectations.gate import MONEY, RULES, check_crm
+from expectations.rule import GateResult, Rule, Worth
 from orchestration import settings
 
 STREAMS = {crm: {stream.name: stream for stream in streams} for crm, streams in settings.STREAMS.items()}
 METADATA = ("_key", "_version", "_modified_at", "_deleted", "_commit_id", "_synced_at")
 AS_OF = date(2026, 8, 14)
+FX_RATES = Path(__file__).parents[2] / "dbt_project" / "seeds" / "fx_rates.csv"
 
 Row = Mapping[str, str | None]
 
@@ -47,19 +49,35 @@ class Landing:
             path.write_text(json.dumps({"commit_id": commit_id, "rows": len(rows)}))
         return commit_id
 
-    def check(self, crm: str, name: str, **options: Any) -> GateResult:
-        """Run the stream's gate."""
-        for read in {name, *self.looked_up(crm, name)}:
+    def check(
+        self,
+        crm: str,
+        name: str,
+        *,
+        report: SourceReport | None = None,
+        rules: Sequence[Rule] | None = None,
+        **options: Any,
+    ) -> GateResult:
+        """Run the gate of one stream; `rules` replaces the CRM's own."""
+        for read in {name, *self.looked_up(crm, name), *(target for rule in rules or () for target in rule.reads)}:
             self._declare(crm, read)
-        run = {"run_id": f"gate{self.commits}", "as_of": AS_OF}
-        return check_stream(self.home, crm, STREAMS[crm][name], **{**run, **options})
+        (result,) = check_crm(
+            self.home,
+            crm,
+            [STREAMS[crm][name]],
+            {name: report} if report else {},
+            rules=None if rules is None else {name: rules},
+            **{"run_id": f"gate{self.commits}", "as_of": AS_OF, "fx_rates": FX_RATES, **options},
+        )
+        return result
 
     def looked_up(self, crm: str, name: str) -> set[str]:
         """Name the streams that the stream's gate reads besides it."""
         rules = RULES[crm].get(name, ())
-        return {*STREAMS[crm][name].references.values(), *(target for rule in rules for target in rule.looks_up)}
+        read = {target for rule in rules for target in rule.reads}
+        return read.union(STREAMS[crm][name].references.values(), MONEY[crm].get(name, Worth()).looks_up)
 
-    def quarantine(self, crm: str, name: str) -> list[dict[str, str]]:
+    def quarantine(self, crm: str, name: str) -> list[dict[str, Any]]:
         """Read the stream's quarantine."""
         return pq.read_table(self.home / "quality" / "quarantine" / crm / f"{name}.parquet").to_pylist()
 

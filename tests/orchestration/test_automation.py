@@ -1,47 +1,19 @@
 """A failed night is told where somebody will hear it, and not told where nobody asked."""
 
-import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 
 import dagster as dg
 import pytest
+from channel import Channel, open_channel
 
 from orchestration.automation import failure_sensor
 from orchestration.settings import read_settings
 
 
-class Channel:
-    """A chat channel's incoming webhook."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-        channel = self
-
-        class Receiver(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                channel.messages.append(json.loads(body)["text"])
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Receiver)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-
-
 @pytest.fixture
 def channel() -> Iterator[Channel]:
-    channel = Channel()
-    thread = Thread(target=channel.server.serve_forever)
-    thread.start()
-    yield channel
-    channel.server.shutdown()
-    thread.join()
-    channel.server.server_close()
+    with open_channel() as channel:
+        yield channel
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Settings: a CRM is on, off, or a clear error."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,7 @@ def test_hubspot_is_entered_by_a_token_or_by_a_grant_and_never_by_both() -> None
         ("ATTAIN_WHOLE_READ_DAYS", "weekly"),
         ("HUBSPOT_API_VERSION", "v4"),
         ("HUBSPOT_API_VERSION", "2026-9"),
+        ("HUBSPOT_API_VERSION", "2026-10"),
         ("HUBSPOT_API_VERSION", "latest"),
     ],
 )
@@ -130,7 +132,7 @@ def test_objects_of_the_organisations_own_are_streams_besides_those_that_all_hav
     [
         ("Opportunity", "Opportunity"),
         ("opportunity", "opportunity"),
-        ("Survey__c, Accounts__c", "Accounts__c"),
+        ("Survey__c, accounts", "accounts"),
         ("Survey__c Survey__c", "Survey__c"),
         ("Survey__c, SURVEY__c", "SURVEY__c"),
     ],
@@ -138,6 +140,20 @@ def test_objects_of_the_organisations_own_are_streams_besides_those_that_all_hav
 def test_an_object_that_is_read_already_is_an_error_that_names_it(objects: str, named: str) -> None:
     with pytest.raises(ConfigurationError, match=f"SALESFORCE_OBJECTS names {named}, which Attain reads already"):
         read_settings(SALESFORCE | {"SALESFORCE_OBJECTS": objects})
+
+
+def test_an_object_called_like_a_stream_lands_beside_it() -> None:
+    streams = read_settings(SALESFORCE | {"SALESFORCE_OBJECTS": "Survey__c, Accounts__c"}).streams["salesforce"]
+    assert [(stream.name, stream.object) for stream in streams[-2:]] == [
+        ("survey", "Survey__c"),
+        ("custom_accounts", "Accounts__c"),
+    ]
+    assert len({stream.name for stream in streams}) == len(streams)
+
+
+def test_two_objects_that_would_land_as_one_are_an_error() -> None:
+    with pytest.raises(ConfigurationError, match="Custom_Users__c, which would land as custom_users .*take one"):
+        read_settings(SALESFORCE | {"SALESFORCE_OBJECTS": "Users__c Custom_Users__c"})
 
 
 def test_plain_http_is_for_this_machine_only() -> None:
@@ -151,3 +167,9 @@ def test_zoho_is_on_with_a_refresh_token_and_never_by_halves() -> None:
     found = read_settings(given | {"ZOHO_ACCOUNTS_URL": "https://accounts.zoho.eu/"}).credentials["zoho"]
     assert isinstance(found, zoho.Credentials)
     assert (found.accounts_url, found.url) == ("https://accounts.zoho.eu", None)
+
+
+def test_the_stewards_database_lies_in_the_data_folder_unless_another_is_named(tmp_path: Path) -> None:
+    assert read_settings({"ATTAIN_HOME": str(tmp_path)}).state_url == f"sqlite:///{tmp_path}/quality/steward.db"
+    named = read_settings({"ATTAIN_STATE_URL": "postgresql://db/attain", "ATTAIN_STEWARD": "ann"})
+    assert (named.state_url, named.steward) == ("postgresql://db/attain", "ann")

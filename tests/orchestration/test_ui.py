@@ -12,13 +12,10 @@ from pathlib import Path
 import pytest
 import requests
 from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 ATTAIN = str(Path(sys.executable).with_name("attain"))
-OFFLINE = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 FLOW = (
     ["salesforce", "hubspot", "dynamics", "zoho"],
     ["intermediate"],
@@ -57,17 +54,6 @@ def wait_for(url: str) -> None:
         except requests.RequestException:
             time.sleep(0.5)
     raise TimeoutError(url)
-
-
-@pytest.fixture
-def browser(chromium: str) -> Iterator[webdriver.Chrome]:
-    options = Options()
-    options.binary_location = chromium
-    for argument in (*OFFLINE.split(), "--window-size=2400,1400"):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    yield driver
-    driver.quit()
 
 
 def test_the_asset_graph_reads_from_left_to_right_in_the_order_data_flows(page: str, browser: webdriver.Chrome) -> None:

@@ -189,7 +189,7 @@ def _contact(contact: Contact, terms: Terms) -> Shape:
 
 
 def _lead(lead: Lead, terms: Terms) -> Shape:
-    stages = {
+    stages: dict[LeadStatus | None, str] = {
         LeadStatus.OPEN: "new-stage-id",
         LeadStatus.WORKING: "connected-stage-id" if lead.key.endswith("0") else "attempting-stage-id",
         LeadStatus.QUALIFIED: "qualified-stage-id",
@@ -203,7 +203,7 @@ def _lead(lead: Lead, terms: Terms) -> Shape:
         hs_lead_source=lead.source,
         hs_lead_type="NEW_BUSINESS",
         hs_pipeline=LEAD_PIPELINE[0],
-        hs_pipeline_stage=stages[lead.status],
+        hs_pipeline_stage=stages.get(lead.status),
         hubspot_owner_id=record_id("owners", lead.owner_email),
     )
     return Shape(rows=(row,), links=_links("leads", lead.key, deals=lead.opportunity_key, contacts=lead.contact_key))
@@ -227,7 +227,7 @@ def _deal(deal: Opportunity, terms: Terms) -> Shape:
         deal_currency_code=deal.currency,
         amount=deal.amount,
         closedate=noon(deal.close_date),
-        hubspot_owner_id=record_id("owners", deal.owner_email),
+        hubspot_owner_id=_optional_id("owners", deal.owner_email),
         **in_stage(terms.stages[deal.stage]),
         **_entered(deal, terms),
     )
@@ -247,7 +247,8 @@ def _deal(deal: Opportunity, terms: Terms) -> Shape:
         if not split.is_overlay
     ]
     links = _links("deals", key, companies=deal.account_key, contacts=deal.contact_key)
-    parts = tuple((object, part["hs_object_id"], "deals", id) for object, part in (*lines, *splits))
+    own_lines = [row for row, line in zip(lines, deal.lines, strict=True) if not line.is_orphan]
+    parts = tuple((object, part["hs_object_id"], "deals", id) for object, part in (*own_lines, *splits))
     return Shape(rows=(row, *lines, *splits), links=links + parts, history=tuple(_history(deal, terms)))
 
 
@@ -278,7 +279,7 @@ def _history(deal: Opportunity, terms: Terms) -> Iterator[dict[str, Any]]:
     id = record_id("deals", deal.key)
     known: dict[str, str | None] = {}
     for step in deal.history:
-        owner = record_id("owners", step.owner_email)
+        owner = _optional_id("owners", step.owner_email)
         for name, value in zip(
             TRACKED, (terms.stages[step.stage].id, step.amount, noon(step.close_date), owner), strict=True
         ):

@@ -144,12 +144,11 @@ class Org:
             rendered[object].append(row)
         for object, batch in rendered.items():
             self._save_rows(object, batch)
+        kept = {(object, row["Id"]) for object, batch in rendered.items() for row in batch}
         object, own = first((object, batch[0]) for object, batch in rendered.items())
-        for child, field in CHILDREN.get(object, {}).items():
-            kept = {row["Id"] for row in rendered[child]}
-            for row in self.store.find(self.tables[child].name, LIVE & Where(f'"{field}" = ?', (own["Id"],))):
-                if row["Id"] not in kept:
-                    self.delete(child, row["Id"], own["SystemModstamp"])
+        for child, id in self._children(object, own["Id"], LIVE):
+            if (child, id) not in kept:
+                self.delete(child, id, own["SystemModstamp"])
 
     def _save_rows(self, object: str, batch: Iterable[Row]) -> None:
         self.store.save(self.tables[object].name, ({**self._falses[object], **row} for row in batch))
@@ -171,11 +170,13 @@ class Org:
         self.purge(object, id, at)
 
     def _children(self, object: str, id: str, where: Where) -> list[tuple[str, str]]:
-        return [
+        """Objects and ids of what lives and dies with a record, and with that in turn."""
+        own = [
             (child, row["Id"])
             for child, field in CHILDREN.get(object, {}).items()
             for row in self.store.find(self.tables[child].name, where & Where(f'"{field}" = ?', (id,)))
         ]
+        return own + [pair for child, child_id in own for pair in self._children(child, child_id, where)]
 
     def _note_winner(self, loser: Record, winner: Record) -> None:
         object, id = self._own(loser)

@@ -19,6 +19,7 @@ from connectors.sandbox.company import (
     Invoice,
     Lead,
     LeadStatus,
+    Line,
     Opportunity,
     Order,
     Outcome,
@@ -52,6 +53,8 @@ LEAD_STATUSES = {
     LeadStatus.QUALIFIED: "Qualified",
     LeadStatus.UNQUALIFIED: "Unqualified",
 }
+USAGE = timedelta(days=5 * 365)
+"""How long things are used."""
 SUBTYPES = {ActivityKind.TASK: "Task", ActivityKind.CALL: "Call", ActivityKind.EMAIL: "Email"}
 
 
@@ -267,7 +270,7 @@ def _(record: Lead, world: World) -> Rows:
             "Company": record.company,
             "Email": record.email,
             "Country": record.country,
-            "Status": LEAD_STATUSES[record.status],
+            "Status": record.status and LEAD_STATUSES[record.status],
             "LeadSource": record.source,
             "IsConverted": record.opportunity_key is not None,
             "ConvertedDate": record.converted_on,
@@ -421,6 +424,24 @@ def _(record: Order, world: World) -> Rows:
                 **common,
             },
         )
+        if record.status != "Draft":
+            yield "Asset", {"Id": record_id("Asset", f"{record.key}:{ordinal}"), **_asset(record, line), **common}
+
+
+def _asset(order: Order, line: Line) -> Row:
+    """What a customer has of us, once it is ordered for good."""
+    return {
+        "AccountId": record_id("Account", order.account_key),
+        "OwnerId": record_id("User", order.owner_email),
+        "Product2Id": record_id("Product2", line.product),
+        "Name": f"{line.product} {order.number}",
+        "Status": "Obsolete" if order.status == "Cancelled" else "Installed",
+        "CurrencyIsoCode": order.currency,
+        "Quantity": Decimal(line.quantity),
+        "Price": line.unit_price,
+        "PurchaseDate": order.ordered_on,
+        "UsageEndDate": order.ordered_on + USAGE,
+    }
 
 
 @rows.register

@@ -3,8 +3,9 @@
 `Simulation` is the world that the sandbox serves; `write` and `write_truth` put it, and the truth about it, into files.
 """
 
+from connectors.sandbox.simulation.dirty import DirtyRecord, dirty_records
 from connectors.sandbox.simulation.files import write
 from connectors.sandbox.simulation.simulation import Simulation
 from connectors.sandbox.simulation.truth import write_truth
 
-__all__ = ["Simulation", "write", "write_truth"]
+__all__ = ["DirtyRecord", "Simulation", "dirty_records", "write", "write_truth"]

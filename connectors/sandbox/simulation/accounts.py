@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property, lru_cache
 from random import Random
-from typing import Any
 
 from connectors.sandbox.company import Account, ChangeKind, Contact, Survey
+from connectors.sandbox.simulation.dirt import is_spoilt, some_flaw
 from connectors.sandbox.simulation.life import Edit, Flaw, Life, Link, fate, lag, live, remembered
 from connectors.sandbox.simulation.market import REGIONS, SEGMENTS, Segment
 from connectors.sandbox.simulation.names import COMMENTS, FIRST_NAMES, LAST_NAMES, TITLES
@@ -24,9 +24,8 @@ AT_SCALE_1 = 575
 FEWEST = 8
 STRAY = 0.05
 DOUBLED = 0.04
-INVALID_EMAILS = ("{0}", "{0}@", "{0} at example", "{0}@@example..com")
-INVALID_PHONES = ("call me", "0", "12345678901234567890")
-INVALID_COUNTRIES = ("Untied States", "Atlantis", "XX")
+AGAIN_WITHIN = (86400, 400 * 86400)
+"""Seconds after which somebody enters what the CRM has already."""
 SURVEY_YEAR = timedelta(days=365)
 
 
@@ -99,6 +98,7 @@ class Accounts:
         self.seed, self.staff, self.region, self.period, self.dirt = seed, staff, staff.region, period, dirt
         self.count = max(FEWEST, round(AT_SCALE_1 * scale))
         self.plan = lru_cache(remembered(self.count))(self._plan)
+        self._owned = lru_cache(1)(self._all_owners)
 
     @cached_property
     def _quarter_of_customers(self) -> int:
@@ -176,9 +176,7 @@ class Accounts:
         first = self._account(random, plan)
         double = None
         edits = [*self._owners(plan), *self._care(random, plan)]
-        flaw = self._country_flaw(random, plan)
-        if flaw:
-            first = replace(first, country=random.choice(INVALID_COUNTRIES))
+        is_spoilt = random.random() < self.dirt
         if plan.doubled_at and plan.merged_at:
             double = replace(
                 first,
@@ -191,12 +189,28 @@ class Accounts:
             edits.append(Edit(plan.merged_at, {"employees": (first.employees or 0) + 1}))
         if plan.is_stray and random.random() < 0.5:
             edits += fate(random, plan.created_at + timedelta(seconds=random.randint(86400, 900 * 86400)))
-        life = live(self.region.crm, first, edits, flaw=flaw)
+        crm = self.region.crm
+        life = live(crm, first, edits, flaw=some_flaw(self.seed, first, crm) if is_spoilt else None)
         yield life
         if double and plan.merged_at:
             merge = Edit(plan.merged_at, kind=ChangeKind.MERGED, into=life.at(plan.merged_at))
             edits = [edit for edit in self._owners(plan) if edit.at < plan.merged_at]
-            yield live(self.region.crm, double, [*edits, merge], flaw=flaw)
+            yield live(crm, double, [*edits, merge], flaw=_double_of(first, double, plan.merged_at))
+        if not plan.is_stray:
+            yield from self._second(first)
+
+    def _second(self, record: Account | Contact) -> Iterator[Life]:
+        """The same customer or person once more, spelt another way, if nobody ever notices."""
+        if not is_spoilt(self.seed, f"{record.key}:second", self.dirt):
+            return
+        random = Random(f"{self.seed}:{record.key}:second")
+        at = record.created_at + timedelta(seconds=random.randint(*AGAIN_WITHIN))
+        again = replace(record, key=f"{record.key}:second", created_at=at, modified_at=at)
+        if isinstance(again, Account):
+            again = replace(again, name=spelt(random, again.name, self.region, own=False), parent_key=None)
+        else:
+            again = replace(again, first_name=again.first_name[:1], email=f"second.{again.email}")
+        yield live(record.crm, again, flaw=_double_of(record, again, None))
 
     def _account(self, random: Random, plan: Plan) -> Account:
         return Account(
@@ -226,9 +240,11 @@ class Accounts:
         parent = self.plan(random.randrange(plan.number))
         return None if parent.is_stray else parent.key
 
+    def _all_owners(self, plan: Plan) -> list[tuple[datetime, Career]]:
+        return self.staff.owners(plan.owner, plan.key, plan.created_at, None)
+
     def _owners(self, plan: Plan) -> list[Edit]:
-        owners = self.staff.owners(plan.owner, plan.key, plan.created_at, None)
-        return [Edit(at, {"owner_email": career.email}) for at, career in owners[1:]]
+        return [Edit(at, {"owner_email": career.email}) for at, career in self._owned(plan)[1:]]
 
     def _care(self, random: Random, plan: Plan) -> Iterator[Edit]:
         """What reps write down of a customer now and then, and how its health changes without anybody's doing."""
@@ -240,39 +256,37 @@ class Accounts:
             health = {"health_score": Decimal(random.randint(200, 1000)) / 10}
             yield Edit(moment, {"custom": health}, ChangeKind.FORMULA)
 
-    def _country_flaw(self, random: Random, plan: Plan) -> Flaw | None:
-        return Flaw("country_invalid", plan.created_at) if random.random() < self.dirt else None
-
     def contacts(self, plan: Plan) -> Iterator[Life]:
         """The people at a customer, and the doubles some of them have for a while."""
         for person in plan.people:
             random = Random(f"{self.seed}:{plan.key}:person:{person.number}")
             account = plan.link(random, person.created_at)
-            first, flaw = self._contact(random, plan, person, account)
+            first = self._contact(random, plan, person, account)
+            is_spoilt = random.random() < self.dirt
             edits = [*account.edits("account_key"), *self._owners(plan)]
             if random.random() < 0.3:
                 moment = person.created_at + timedelta(seconds=random.randint(86400, 600 * 86400))
                 edits.append(Edit(moment, {"title": random.choice(TITLES)}, lag=lag(random)))
-            if flaw and flaw.kind == "contact_orphan":
-                edits = [edit for edit in edits if "account_key" not in edit.values]
             if person.is_quiet and random.random() < 0.3:
                 edits += fate(random, person.created_at + timedelta(seconds=random.randint(86400, 700 * 86400)))
             double = None
             if person.doubled_at and person.merged_at:
                 double = self._double(first, person.doubled_at, plan)
                 edits.append(Edit(person.merged_at, {"title": first.title.upper()}))
-            life = live(self.region.crm, first, edits, flaw=flaw)
+            crm = self.region.crm
+            life = live(crm, first, edits, flaw=some_flaw(self.seed, first, crm) if is_spoilt else None)
             yield life
             if double and person.merged_at:
                 merge = Edit(person.merged_at, kind=ChangeKind.MERGED, into=life.at(person.merged_at))
                 owners = [edit for edit in self._owners(plan) if edit.at < person.merged_at]
-                yield live(self.region.crm, double, [*owners, merge])
+                yield live(crm, double, [*owners, merge], flaw=_double_of(first, double, person.merged_at))
+            yield from self._second(replace(first, account_key=plan.key))
 
-    def _contact(self, random: Random, plan: Plan, person: Person, account: Link) -> tuple[Contact, Flaw | None]:
+    def _contact(self, random: Random, plan: Plan, person: Person, account: Link) -> Contact:
         crm, number = self.region.crm, f"{plan.number}-{person.number}"
-        owners = self.staff.owners(plan.owner, plan.key, plan.created_at, person.created_at)
+        owners = [career for since, career in self._owned(plan) if since < person.created_at]
         local = f"{person.first_name}.{person.last_name}.{self.region.code.lstrip('0')}-{number}".lower()
-        contact = Contact(
+        return Contact(
             key=plan.contact_key(person),
             crm=crm,
             account_key=account.at(person.created_at) or plan.key,
@@ -281,19 +295,10 @@ class Accounts:
             email=f"{local}@{plan.customer.domain}",
             phone=f"+1 555 {plan.number % 10000:04d} {person.number}",
             title=random.choice(TITLES),
-            owner_email=owners[-1][1].email,
+            owner_email=owners[-1].email,
             created_at=person.created_at,
             modified_at=person.created_at,
         )
-        if random.random() >= self.dirt:
-            return contact, None
-        kind = random.choice(("email_invalid", "phone_invalid", "contact_orphan"))
-        spoilt: dict[str, Any] = {
-            "email_invalid": {"email": random.choice(INVALID_EMAILS).format(local)},
-            "phone_invalid": {"phone": random.choice(INVALID_PHONES)},
-            "contact_orphan": {"account_key": f"{crm}:account:never:{number}"},
-        }[kind]
-        return replace(contact, **spoilt), Flaw(kind, person.created_at)
 
     def _double(self, contact: Contact, doubled_at: datetime, plan: Plan) -> Contact:
         """The same person once more, at the account itself and under an address of its own."""
@@ -332,3 +337,9 @@ class Accounts:
                 modified_at=answered_at,
             )
             yield live(self.region.crm, survey, contact.edits("contact_key") if contact else ())
+
+
+def _double_of(record: Account | Contact, double: Account | Contact, merged_at: datetime | None) -> Flaw:
+    """That there is a second record of the same customer or person, until they are merged."""
+    kind = f"duplicate_{type(record).__name__.lower()}"
+    return Flaw(kind, double.created_at, merged_at, other=(record.crm, type(record), record.key))

@@ -11,8 +11,9 @@ from typing import Any
 
 from connectors.sandbox.company import Activity, ActivityKind, ChangeKind
 from connectors.sandbox.simulation.deals import Deal
+from connectors.sandbox.simulation.dirt import some_flaw
 from connectors.sandbox.simulation.leads import Prospect
-from connectors.sandbox.simulation.life import GONE, Edit, Flaw, Life, lag, live
+from connectors.sandbox.simulation.life import GONE, Edit, Life, lag, live
 from connectors.sandbox.simulation.market import SEGMENTS
 from connectors.sandbox.simulation.names import SUBJECTS
 
@@ -81,10 +82,7 @@ class Activities:
         )
 
     def _life(self, random: Random, activity: Activity, values: dict[str, Any], edits: list[Edit]) -> Life:
-        flaw = None
-        if random.random() < self.dirt:
-            flaw, values = Flaw("activity_orphan", activity.created_at), {}
-            edits = [edit for edit in edits if edit.kind is not ChangeKind.SAVED]
+        flaw = some_flaw(self.seed, activity, self.crm) if random.random() < self.dirt else None
         if not activity.is_done and random.random() < 0.9:
             done_at = activity.happens_at + timedelta(minutes=activity.minutes)
             edits = [*edits, Edit(done_at, {"is_done": True}, lag=lag(random))]

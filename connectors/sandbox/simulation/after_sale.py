@@ -27,6 +27,12 @@ class AfterSale:
     def __init__(self, seed: int, crm: str) -> None:
         self.seed, self.crm = seed, crm
 
+    def of(self, deal: Deal) -> Iterator[Life]:
+        """All that follows a deal."""
+        yield from self.orders(deal)
+        yield from self.invoices(deal)
+        yield from self.surveys(deal)
+
     def orders(self, deal: Deal) -> Iterator[Life]:
         """The order of a won deal: drafted, activated within days, seldom cancelled."""
         if not deal.is_won:

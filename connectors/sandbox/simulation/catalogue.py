@@ -57,6 +57,11 @@ def price_books(region: Region, period: Period) -> Iterator[Life]:
         yield _price_book(region, period, f"{region.name} {currency}", currency, is_standard=False)
 
 
+def price_book_key(region: Region, currency: str) -> str:
+    """The key of the list that a region's prices in a currency come from."""
+    return f"{region.crm}:pricebook:{region.name} {currency}"
+
+
 def _price_book(region: Region, period: Period, name: str, currency: str, *, is_standard: bool) -> Life:
     def prices(year: int, items: tuple[Item, ...] = CATALOGUE) -> dict[str, Decimal]:
         return {item.name: list_price(item, currency, year) for item in items}

@@ -3,7 +3,7 @@
 How a plan turns into a record that changes is told in `pipeline`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,6 +12,7 @@ from random import Random
 
 from connectors.sandbox.company import Line
 from connectors.sandbox.simulation.accounts import Accounts, Plan
+from connectors.sandbox.simulation.dirt import DEALS, is_spoilt
 from connectors.sandbox.simulation.hazards import Odds, odds, walk
 from connectors.sandbox.simulation.life import Link, remembered
 from connectors.sandbox.simulation.market import (
@@ -39,24 +40,6 @@ OFFER_STEP = 2
 """From the third stage on, discounts are agreed."""
 AFTERLIFE = timedelta(days=300)
 """Nothing happens to a deal, or because of it, later than this after it was closed."""
-WON_FLAWS = (
-    "won_without_amount",
-    "won_without_close_date",
-    "closed_off_stage_change",
-    "closed_before_created",
-    "closed_in_future",
-    "currency_without_rate",
-    "owner_inactive_at_close",
-    "edited_after_pay_period",
-    "amount_differs_between_crms",
-)
-ANY_FLAWS = (
-    "amount_outlier",
-    "lines_do_not_add_up",
-    "splits_not_100",
-    "duplicate_open_deal",
-    "stale_open_deal",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +149,7 @@ class Deals:
 
     def is_spoilt(self, number: int) -> bool:
         """Whether something may be wrong with a deal."""
-        return self.dirt > 0 and Random(f"{self.seed}:{self.crm}:dirt:{number}").random() < self.dirt
+        return is_spoilt(self.seed, f"{self.crm}:opportunity:{number}", self.dirt)
 
     def _plan(self, number: int) -> Deal:
         random = Random(f"{self.seed}:{self.crm}:deal:{number}")
@@ -181,7 +164,7 @@ class Deals:
         contact = Link(f"{self.crm}:contact:deal:{number}") if lead_at else account.contact(random, created_at)
         source = random.choice(SOURCES)
         mistake = _mistake(random, course)
-        flaw = self._flaw(number, created_at, account, course)
+        flaw = self._flaw(number, account, course, mistake)
         if flaw == "stale_open_deal":
             course, mistake = course[: max(1, len(course) // 2)], None
         key = f"{self.crm}:opportunity:{number}"
@@ -218,24 +201,22 @@ class Deals:
         return lead_at if random.random() < FROM_LEADS and lead_at >= self.period.day(0) else None
 
     def _flaw(
-        self, number: int, created_at: datetime, account: Plan, course: tuple[tuple[datetime, str], ...]
+        self, number: int, account: Plan, course: Sequence[tuple[datetime, str]], mistake: tuple[datetime, ...] | None
     ) -> str | None:
         if not self.is_spoilt(number):
             return None
-        random = Random(f"{self.seed}:{self.crm}:flaw:{number}")
-        (closed_at, outcome), kinds = course[-1], list(ANY_FLAWS)
-        if outcome == "won":
-            inapplicable = {
-                "currency_without_rate": closed_at >= self._late_from,
-                "owner_inactive_at_close": self.leaver(closed_at) is None,
-                "amount_differs_between_crms": self._twin_account(account, closed_at) is None,
-            }
-            kinds = [kind for kind in WON_FLAWS if not inapplicable.get(kind)]
-            if "amount_differs_between_crms" in kinds:
-                kinds = ["amount_differs_between_crms"]
-        if closed_at - created_at < timedelta(days=25):
-            kinds = [kind for kind in kinds if kind != "duplicate_open_deal"]
-        return random.choice(kinds)
+        (created_at, _), (closed_at, outcome) = course[0], course[-1]
+        kinds = {dirt.kind for dirt in DEALS if self.crm in dirt.crms and dirt.is_at_close == (outcome == "won")}
+        if outcome == "won" and self._twin_account(account, closed_at) is not None:
+            return "amount_differs_between_crms"
+        inapplicable = {
+            "amount_differs_between_crms": True,
+            "currency_without_rate": closed_at >= self._late_from,
+            "owner_inactive_at_close": self.leaver(closed_at) is None,
+            "duplicate_open_deal": closed_at - created_at < timedelta(days=25) or mistake is not None,
+        }
+        possible = sorted(kind for kind in kinds if not inapplicable.get(kind))
+        return Random(f"{self.seed}:{self.crm}:flaw:{number}").choice(possible)
 
     def leaver(self, moment: datetime) -> Career | None:
         """Somebody who has left by a moment."""

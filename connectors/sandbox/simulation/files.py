@@ -93,7 +93,7 @@ class _Sheet:
         self._fields = [field.name for field in fields(kind) if field.name != "crm"]
         types = {name: _type(hints[name]) for name in self._fields}
         self._convert: dict[str, Callable[[Any], Any]] = {
-            name: _json if type is None else _plain for name, type in types.items()
+            name: as_json if type is None else _plain for name, type in types.items()
         }
         self.schema = pa.schema({"crm": pa.string(), **{name: type or pa.string() for name, type in types.items()}})
 
@@ -114,7 +114,8 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, StrEnum) else value
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """Any value of a record, or a record, as JSON text: decimals as text, moments in ISO 8601."""
     return json.dumps(value, default=_simple, ensure_ascii=False)
 
 

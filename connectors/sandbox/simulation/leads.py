@@ -11,7 +11,8 @@ from random import Random
 
 from connectors.sandbox.company import ChangeKind, Contact, Lead, LeadStatus
 from connectors.sandbox.simulation.deals import Deal, Deals
-from connectors.sandbox.simulation.life import Edit, Life, Link, fate, lag, live, remembered
+from connectors.sandbox.simulation.dirt import is_spoilt, some_flaw
+from connectors.sandbox.simulation.life import Edit, Flaw, Life, Link, fate, lag, live, remembered
 from connectors.sandbox.simulation.market import SOURCES
 from connectors.sandbox.simulation.names import FIRST_NAMES, LAST_NAMES, NAME_HEADS, NAME_TAILS, TITLES
 from connectors.sandbox.simulation.people import Career
@@ -98,11 +99,12 @@ class Leads:
             edits.append(Edit(at, {"status": LeadStatus.UNQUALIFIED}, lag=lag(random)))
         owners = self.staff.owners(prospect.owner, prospect.key, prospect.created_at, prospect.created_at + WORKED)
         edits += [Edit(at, {"owner_email": career.email}) for at, career in owners[1:]]
+        flaw = some_flaw(self.seed, first, self.crm) if is_spoilt(self.seed, first.key, self.deals.dirt) else None
         if not prospect.doubled_at or not prospect.merged_at:
-            yield live(self.crm, first, edits)
+            yield live(self.crm, first, edits, flaw=flaw)
             return
         edits.append(Edit(prospect.merged_at, {"source": random.choice(SOURCES)}))
-        life = live(self.crm, first, edits)
+        life = live(self.crm, first, edits, flaw=flaw)
         yield life
         double = replace(
             first,
@@ -113,7 +115,8 @@ class Leads:
             modified_at=prospect.doubled_at,
         )
         merge = Edit(prospect.merged_at, kind=ChangeKind.MERGED, into=life.at(prospect.merged_at))
-        yield live(self.crm, double, [merge])
+        doubled = Flaw("duplicate_lead", prospect.doubled_at, prospect.merged_at, other=(self.crm, Lead, first.key))
+        yield live(self.crm, double, [merge], flaw=doubled)
 
     def converted(self, deal: Deal) -> Iterator[Life]:
         """The lead that became a deal."""

@@ -3,7 +3,7 @@
 Nothing here knows what the records are about; the modules that make them do.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
@@ -75,10 +75,24 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """What is wrong with a record on purpose."""
+    """What is wrong with a record on purpose, and for how long."""
 
     kind: str
     since: datetime
+    until: datetime | None = None
+    """When somebody puts it right; None: nobody does."""
+    spoil: Callable[[Any], Mapping[str, Any]] | None = None
+    """From the record as it ought to be to the fields that are wrong; None: no field of its own is."""
+    other: tuple[str, type, str] | None = None
+    """CRM, class and key of the record that it doubles or contradicts."""
+
+    def is_on(self, moment: datetime) -> bool:
+        """Whether the record is wrong at a moment."""
+        return self.since <= moment and (self.until is None or moment < self.until)
+
+    def edits(self, known: Set[datetime]) -> list[Edit]:
+        """Saving the record wrong, and right again, where it is not saved at that moment anyway."""
+        return [Edit(at) for at in (self.since, self.until) if self.spoil and at and at not in known]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +151,21 @@ def live(
 ) -> Life:
     """The life of a record that was first saved as `first`, seen by others after `lag`.
 
-    Edits not later than that never happened; those of a deleted record show when it is restored. `finish` works out
-    what follows from an edit: record before, record after, edit.
+    Edits not later than that never happened; those of a deleted record show when it is restored. `first` and the edits
+    tell what the record ought to be; a flaw spoils what is seen of it. `finish` works out what follows from an edit:
+    record as it was seen before, record as it is seen after, edit.
     """
-    born_at = first.created_at + lag
-    record = finish(None, first, Edit(born_at)) if finish else first
+
+    def seen(before: R | None, edit: Edit) -> R:
+        shown = replace(ought, **flaw.spoil(ought)) if flaw and flaw.spoil and flaw.is_on(edit.at) else ought
+        return finish(before, shown, edit) if finish else shown
+
+    born_at, ought = first.created_at + lag, first
+    record = seen(None, Edit(born_at))
     changes, is_there = [Change(at=born_at, crm=crm, kind=ChangeKind.SAVED, record=record)], True
+    edits = list(edits)
+    if flaw:
+        edits += flaw.edits({edit.at for edit in edits})
     for edit in sorted((edit for edit in edits if edit.at > born_at), key=lambda edit: edit.at):
         if edit.kind in GONE:
             if is_there or edit.kind is ChangeKind.PURGED:
@@ -151,8 +174,8 @@ def live(
             if edit.kind in LAST:
                 break
             continue
-        before, record = record, _edited(record, edit)
-        record = finish(before, record, edit) if finish else record
+        ought = _edited(ought, edit)
+        record = seen(record, edit)
         if edit.kind is ChangeKind.RESTORED:
             is_there = True
         if is_there:

@@ -128,6 +128,8 @@ REGIONS = (
     ),
 )
 CRMS = tuple(region.crm for region in REGIONS)
+PARTNERS = dict(zip(CRMS[::2], CRMS[1::2], strict=True))
+"""CRM to the other one that knows some of its customers and people."""
 
 
 @dataclass(frozen=True, kw_only=True)

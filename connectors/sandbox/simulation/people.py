@@ -5,13 +5,13 @@ What they sell is in `deals`; their quotas and trainings are in `targets`.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import cached_property
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property, lru_cache
 from random import Random
 
 from connectors.sandbox.company import Rep, Territory
 from connectors.sandbox.simulation.life import Edit, Flaw, Life, live
-from connectors.sandbox.simulation.market import CRMS, REGIONS, VICE_PRESIDENT, Region, email
+from connectors.sandbox.simulation.market import CRMS, PARTNERS, REGIONS, VICE_PRESIDENT, Region, email
 from connectors.sandbox.simulation.names import COURSES, FIRST_NAMES, LAST_NAMES
 from connectors.sandbox.simulation.period import Period
 from connectors.sandbox.simulation.tempo import at_work, weekday
@@ -19,6 +19,11 @@ from connectors.sandbox.simulation.tempo import at_work, weekday
 REPS_AT_SCALE_1 = 40
 REPS_IN_A_TEAM = 10
 RAMP_DAYS = 180
+GUESSES = 24
+"""Where most people have left, guessing who has not takes longer than looking it up."""
+DAYS_REMEMBERED = 4_096
+OVERLAP_SHARE = 0.5
+"""Of the period: when those who are users of two CRMs become users of the second."""
 TRAINING_LIFT = 0.08
 MOST_LIFTS = 3
 
@@ -83,6 +88,9 @@ class Staff:
         self.leads = [self._name(extras + number) for number in range(count // REPS_IN_A_TEAM)]
         """Names of those who lead a team below the region's manager."""
         self.careers: Sequence[Career] = [self._career(number, dirt) for number in range(count)]
+        self.guests: Sequence[Career] = ()
+        """Those of another region who are users of this one's CRM as well."""
+        self._all_day = lru_cache(DAYS_REMEMBERED)(self._employed)
 
     def _name(self, number: int) -> str:
         """A name that nobody else has."""
@@ -143,28 +151,41 @@ class Staff:
             moved_at = self._workday(managers[-1][0], timedelta(days=random.uniform(60, 600)))
             managers.append((moved_at, email(random.choice(self.leads))))
         flaw = self._flaw(number, joined_at, dirt)
-        if flaw and flaw.kind == "manager_gap":
-            return ((joined_at, None),)
-        if flaw:
-            founders = len(self.region.reps)
-            other = self._name(1) if number == founders - 1 else self.region.reps[-1]
-            return ((joined_at, email(self.region.manager)), (flaw.since, email(other)))
+        match flaw and flaw.kind:
+            case "manager_gap":
+                return ((joined_at, None),)
+            case "manager_cycle":
+                assert flaw and flaw.other
+                return ((joined_at, email(self.region.manager)), (flaw.since, flaw.other[2]))
         return tuple(managers)
 
     def _flaw(self, number: int, joined_at: datetime, dirt: float) -> Flaw | None:
-        """Reps are few: one of them has no manager, and two manage each other."""
-        founders = len(self.region.reps)
-        if dirt and number == founders:
+        """Reps are few: one of them has no manager, two manage each other, one is a user of another CRM as well."""
+        founders, crm = len(self.region.reps), self.region.crm
+        if not dirt:
+            return None
+        if number == founders:
             return Flaw("manager_gap", joined_at)
-        if dirt and number in (founders - 1, founders + 1):
-            return Flaw("manager_cycle", self.period.day(0.72))
+        if number in (founders - 1, founders - 3):
+            other = self.region.reps[2 * founders - 4 - number]
+            return Flaw("manager_cycle", self.period.day(0.72), other=(crm, Rep, email(other)))
+        if number == founders - 2 and (partner := PARTNERS.get(crm)):
+            return Flaw(
+                "manager_overlap", self.period.day(OVERLAP_SHARE), other=(partner, Rep, email(self.region.reps[number]))
+            )
         return None
 
     def pick(self, random: Random, moment: datetime) -> Career:
         """Somebody who works here then."""
-        while not (career := random.choice(self.careers)).is_active(moment):
-            pass
-        return career
+        for _ in range(GUESSES):
+            if (career := random.choice(self.careers)).is_active(moment):
+                return career
+        return random.choice(self._all_day(moment.date()))
+
+    def _employed(self, day: date) -> Sequence[Career]:
+        """Those who work here from the beginning of a day to its end."""
+        midnight = datetime.combine(day, time(), UTC)
+        return [career for career in self.careers if all(map(career.is_active, (midnight, midnight + timedelta(1))))]
 
     def owners(
         self, career: Career, key: str, since: datetime, until: datetime | None
@@ -185,6 +206,16 @@ class Staff:
             yield live(crm, _rep(name, "Sales Team Lead", (crm,), founded_at, self.region, self.region.manager))
         for career in self.careers:
             yield self._rep_life(career)
+        for career in self.guests:
+            yield self._guest_life(career)
+
+    def _guest_life(self, career: Career) -> Life:
+        """Somebody of another region who has become a user here, under this region's manager."""
+        at = self.period.day(OVERLAP_SHARE)
+        manager = self.region.manager
+        rep = _rep(career.name, "Account Executive", (self.region.crm,), at, self.region, manager)
+        overlap = Flaw("manager_overlap", at, other=(career.region.crm, Rep, career.email))
+        return live(self.region.crm, rep, flaw=overlap)
 
     def _rep_life(self, career: Career) -> Life:
         (_, territory), *moves = career.territories

@@ -4,7 +4,7 @@ What is settled about a deal beforehand is in `deals`.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -12,12 +12,14 @@ from functools import cached_property
 from random import Random
 from typing import Any
 
-from connectors.sandbox.company import ChangeKind, Line, Opportunity, Split, Step
+from connectors.sandbox.company import ChangeKind, Line, Opportunity, Record, Split, Step
 from connectors.sandbox.simulation.accounts import Plan
 from connectors.sandbox.simulation.campaigns import Campaigns
+from connectors.sandbox.simulation.catalogue import price_book_key
 from connectors.sandbox.simulation.deals import OFFER_STEP, Deal, Deals
+from connectors.sandbox.simulation.dirt import DEALS, PAY_PERIOD, Values, coming, flaw
 from connectors.sandbox.simulation.life import Edit, Flaw, Life, fate, lag, live
-from connectors.sandbox.simulation.market import CENT, LATE_CURRENCY, OPEN_STEPS, PROBABILITIES, STEPS
+from connectors.sandbox.simulation.market import CENT, OPEN_STEPS, PARTNERS, PROBABILITIES, STEPS
 from connectors.sandbox.simulation.names import COMPETITORS, NOTES
 from connectors.sandbox.simulation.tempo import at_work, quarter_end, weekday
 
@@ -25,6 +27,9 @@ REVIEWED = 0.75
 """Share of the open deals that a review marks, all of them at the same moment."""
 COOLS_AFTER = timedelta(days=45)
 COOLED = Decimal("0.8")
+STALE_AFTER = timedelta(days=60)
+BOOKED_AGAIN_AFTER = timedelta(days=1)
+COPY_DELETED_AFTER = timedelta(days=60)
 SPLITS = ((50, 50), (60, 40), (70, 30), (80, 20))
 TERMS = (12, 24, 36, 60, None)
 
@@ -47,14 +52,11 @@ class Pipeline:
         """The deal, and the copy that somebody may have made of it."""
         random = Random(f"{self.deals.seed}:{deal.key}:life")
         first = self._first(random, deal)
-        edits = list(self._edits(random, deal, first))
-        flaw, is_doubled = None, deal.flaw == "duplicate_open_deal"
-        if deal.flaw and not is_doubled:
-            first, edits, since = self._spoilt(deal, first, edits)
-            flaw = Flaw(deal.flaw, since)
-        yield live(self.crm, first, _with_cooling(deal, first, edits), finish=_finish, flaw=flaw)
-        if is_doubled:
-            yield self._copy(random, deal, first)
+        edits = _with_cooling(deal, first, list(self._edits(random, deal, first)))
+        life = live(self.crm, first, edits, finish=_finish, flaw=self._flaw(deal))
+        yield life
+        if deal.flaw == "duplicate_open_deal":
+            yield self._copy(random, deal, life)
 
     def _first(self, random: Random, deal: Deal) -> Opportunity:
         created_at = deal.created_at
@@ -79,6 +81,7 @@ class Pipeline:
             modified_at=created_at,
             splits=self._splits(random, deal, owner),
             campaign_key=self.campaigns.of_lead(deal.lead_key, deal.lead_at) if deal.lead_at else None,
+            price_book_key=price_book_key(self.deals.accounts.region, deal.account.currency),
             custom={
                 "contract_term_months": random.choice(TERMS),
                 "competitor": random.choice(COMPETITORS),
@@ -171,76 +174,70 @@ class Pipeline:
 
     def _farewell(self, random: Random, deal: Deal) -> list[Edit]:
         """Some lost deals are deleted; only those that nothing but activities refers to."""
-        if not deal.closed_at or deal.is_won or deal.lead_at or deal.flaw or random.random() >= 0.05:
+        if not deal.closed_at or deal.is_won or deal.lead_at or random.random() >= 0.05:
             return []
         at = deal.closed_at + timedelta(seconds=random.randint(5 * 86400, 60 * 86400))
         return [Edit(at, kind=ChangeKind.PURGED)] if random.random() < 0.1 else fate(random, at)
 
-    def _spoilt(self, deal: Deal, first: Opportunity, edits: list[Edit]) -> tuple[Opportunity, list[Edit], datetime]:
-        """The same deal with its flaw, and when that came in."""
-        closed_at, lines = deal.closed_at, deal.lines(OFFER_STEP)
-        if deal.flaw == "edited_after_pay_period" and closed_at:
-            at = closed_at + timedelta(days=80)
-            raised = tuple(replace(line, unit_price=_raised(line.unit_price or Decimal(0))) for line in lines)
-            amount = sum((line.amount or Decimal(0) for line in raised), Decimal(0))
-            return first, [*edits, Edit(at, {"lines": raised, "amount": amount, "is_dirty": True})], at
-        if closed_at and (wrong := self._wrong_at_close(deal, closed_at)) is not None:
-            spoilt = [
-                replace(edit, values={**edit.values, **wrong, "is_dirty": True})
-                if edit.values.get("stage") == "won"
-                else edit
-                for edit in edits
-            ]
-            return first, spoilt, closed_at
-        return (
-            replace(first, is_dirty=True, **_wrong_at_first(deal, first)),
-            _wrong_offers(deal, edits),
-            deal.created_at,
-        )
+    def _flaw(self, deal: Deal) -> Flaw | None:
+        """What is wrong with the deal itself, and from when on."""
+        if deal.flaw is None or deal.flaw == "duplicate_open_deal":
+            return None
+        dirt = next(dirt for dirt in DEALS if dirt.kind == deal.flaw)
+        random = Random(f"{self.deals.seed}:{deal.key}:flaw")
+        closed_at = deal.course[-1][0]
+        match dirt.kind:
+            case "stale_open_deal":
+                return Flaw(dirt.kind, closed_at + STALE_AFTER, spoil=_marked(lambda record: {}))
+            case "amount_differs_between_crms":
+                other = PARTNERS[self.crm], Opportunity, _twin_key(deal)
+                return Flaw(dirt.kind, closed_at + BOOKED_AGAIN_AFTER, spoil=_marked(lambda record: {}), other=other)
+            case "edited_after_pay_period":
+                since = closed_at + PAY_PERIOD
+            case _ if dirt.is_at_close:
+                since = closed_at
+            case _:
+                since = coming(random, deal.created_at, closed_at - deal.created_at)
+        made = flaw(random, dirt, since, self._given_to_leaver(closed_at) if dirt.spoil is None else None)
+        return made if dirt.record is not Opportunity or not made.spoil else replace(made, spoil=_marked(made.spoil))
 
-    def _wrong_at_close(self, deal: Deal, closed_at: datetime) -> dict[str, Any] | None:
-        leaver = self.deals.leaver(closed_at)
-        wrong: dict[str, dict[str, Any]] = {
-            "won_without_amount": {"amount": None},
-            "won_without_close_date": {"close_date": None},
-            "closed_off_stage_change": {"close_date": closed_at.date() - timedelta(days=20)},
-            "closed_before_created": {"close_date": deal.created_at.date() - timedelta(days=5)},
-            "closed_in_future": {"close_date": closed_at.date() + timedelta(days=1100)},
-            "currency_without_rate": {"currency": LATE_CURRENCY},
-            "owner_inactive_at_close": {"owner_email": leaver.email if leaver else None, "splits": ()},
-            "amount_differs_between_crms": {},
-        }
-        return wrong.get(deal.flaw or "")
+    def _given_to_leaver(self, moment: datetime) -> Callable[[Any], Values]:
+        leaver = self.deals.leaver(moment)
+        return lambda deal: {"owner_email": leaver and leaver.email, "splits": ()}
 
-    def _copy(self, random: Random, deal: Deal, first: Opportunity) -> Life:
+    def _copy(self, random: Random, deal: Deal, original: Life) -> Life:
         """The same deal once more, made within weeks, never touched, deleted in the end."""
         at = deal.created_at + timedelta(seconds=random.randint(86400, 20 * 86400))
-        owner = [career for since, career in deal.owners if since <= at][-1]
+        model = original.at(at)
+        assert isinstance(model, Opportunity)
         copy = replace(
-            first,
-            key=f"{first.key}:copy",
-            account_key=deal.account_link.at(at),
-            contact_key=deal.contact_link.at(at) if deal.contact_link else None,
-            owner_email=owner.email,
+            model,
+            key=f"{model.key}:copy",
+            stage=STEPS[0],
             splits=(),
+            history=(),
             created_at=at,
             stage_changed_at=at,
             modified_at=at,
-            is_dirty=True,
         )
         edits = deal.account_link.edits("account_key")
         edits += deal.contact_link.edits("contact_key") if deal.contact_link else []
-        edits.append(Edit(at + timedelta(days=60), kind=ChangeKind.DELETED))
-        return live(self.crm, copy, edits, finish=_finish, flaw=Flaw(deal.flaw or "", at))
+        deleted_at = at + COPY_DELETED_AFTER
+        differs_at = (change.at for change in original.changes if change.at > at and _differs(change.record, copy))
+        until = min(deleted_at, next(differs_at, deleted_at))
+        other = self.crm, Opportunity, deal.key
+        doubled = Flaw("duplicate_open_deal", at, until, _marked(lambda record: {}), other)
+        edits.append(Edit(deleted_at, kind=ChangeKind.DELETED))
+        return live(self.crm, copy, edits, finish=_finish, flaw=doubled)
 
     def twin(self, deal: Deal, account: Plan) -> Life:
         """A deal won in the partner CRM, booked here as well with another amount."""
         assert deal.closed_at
-        at = deal.closed_at + timedelta(days=1)
+        at = deal.closed_at + BOOKED_AGAIN_AFTER
         random = Random(f"{self.deals.seed}:{self.crm}:twin:{deal.key}")
         amount = (deal.amount(0) * Decimal("1.15")).quantize(CENT)
         twin = Opportunity(
-            key=f"{self.crm}:opportunity:{deal.key.replace(':opportunity:', '-')}",
+            key=_twin_key(deal),
             crm=self.crm,
             name=f"{deal.account.customer.name} - {deal.offers[0].item.name}",
             account_key=account.key,
@@ -258,43 +255,25 @@ class Pipeline:
             modified_at=at,
             is_dirty=True,
         )
-        return live(self.crm, twin, finish=_finish, flaw=Flaw("amount_differs_between_crms", at))
+        original = deal.key.partition(":")[0], Opportunity, deal.key
+        return live(self.crm, twin, finish=_finish, flaw=Flaw("amount_differs_between_crms", at, other=original))
 
 
-def _raised(price: Decimal) -> Decimal:
-    return (price * Decimal("1.2")).quantize(CENT)
+def _twin_key(deal: Deal) -> str:
+    """The key of the same deal in the partner CRM."""
+    crm = deal.key.partition(":")[0]
+    return f"{PARTNERS[crm]}:opportunity:{deal.key.replace(':opportunity:', '-')}"
 
 
-def _wrong_at_first(deal: Deal, first: Opportunity) -> dict[str, Any]:
-    amount = first.amount or Decimal(0)
-    match deal.flaw:
-        case "amount_outlier":
-            return {"lines": _hundredfold(first.lines), "amount": amount * 100}
-        case "lines_do_not_add_up":
-            return {"amount": amount + 1000}
-        case "splits_not_100":
-            return {"splits": (Split(rep_email=first.owner_email, percent=Decimal(90)),)}
-    return {}
+def _marked(spoil: Callable[[Any], Values]) -> Callable[[Any], Values]:
+    """The same, with the mark that a deal is wrong on purpose."""
+    return lambda record: {**spoil(record), "is_dirty": True}
 
 
-def _wrong_offers(deal: Deal, edits: list[Edit]) -> list[Edit]:
-    """The edits, with an amount that stays as wrong as it was from the start."""
-    spoilt = []
-    for edit in edits:
-        if "amount" in edit.values and deal.flaw == "amount_outlier":
-            lines = _hundredfold(edit.values["lines"])
-            edit = replace(edit, values={**edit.values, "lines": lines, "amount": edit.values["amount"] * 100})
-        if "amount" in edit.values and deal.flaw == "lines_do_not_add_up":
-            edit = replace(edit, values={**edit.values, "amount": edit.values["amount"] + 1000})
-        if "splits" in edit.values and deal.flaw == "splits_not_100":
-            splits = (Split(rep_email=edit.values["owner_email"], percent=Decimal(90)),)
-            edit = replace(edit, values={**edit.values, "splits": splits})
-        spoilt.append(edit)
-    return spoilt
-
-
-def _hundredfold(lines: tuple[Line, ...]) -> tuple[Line, ...]:
-    return tuple(replace(line, unit_price=(line.unit_price or Decimal(0)) * 100) for line in lines)
+def _differs(record: Record, copy: Opportunity) -> bool:
+    """Whether a deal and its copy are no longer two open ones that look alike."""
+    assert isinstance(record, Opportunity)
+    return record.stage not in OPEN_STEPS or (record.amount, record.account_key) != (copy.amount, copy.account_key)
 
 
 def _expected(random: Random, moment: datetime) -> date:
@@ -322,7 +301,7 @@ def _finish(before: Opportunity | None, record: Opportunity, edit: Edit) -> Oppo
         weighted = record.amount * PROBABILITIES[record.stage] / 100
         weighted = (weighted * COOLED if edit.kind is ChangeKind.FORMULA else weighted).quantize(CENT)
     custom = {**record.custom, "weighted_value": weighted}
-    at = record.modified_at
+    at, history = record.modified_at, before.history if before else ()
     step = Step(
         at=at,
         stage=record.stage,
@@ -330,8 +309,7 @@ def _finish(before: Opportunity | None, record: Opportunity, edit: Edit) -> Oppo
         close_date=record.close_date,
         owner_email=record.owner_email,
     )
-    history = record.history
     if not history or replace(history[-1], at=at) != step:
         history = (*history, step)
-    changed_at = at if before and before.stage != record.stage else record.stage_changed_at
+    changed_at = at if before and before.stage != record.stage else (before or record).stage_changed_at
     return replace(record, custom=custom, history=history, stage_changed_at=changed_at)

@@ -44,12 +44,8 @@ class Simulation:
         self.seed, self.scale, self.opened_at, self.dirt = seed, scale, opened_at, dirt
         self.period = Period(starts_on, ends_on)
         self.units = {region.crm: Unit(seed, region, self.period, scale, dirt) for region in market.REGIONS}
-        for unit in self.units.values():
-            for original, booked_again in zip(market.CRMS[::2], market.CRMS[1::2], strict=True):
-                if unit.crm == original:
-                    unit.deals.partner = self.units[booked_again].accounts
-                elif unit.crm == booked_again:
-                    unit.deals.original = self.units[original].deals
+        for crm, partner in market.PARTNERS.items():
+            self.units[partner].know(self.units[crm])
         self.dated_rates: tuple[DatedRate, ...] = dated_rates(seed, self.period)
         self._journals: dict[str, tuple[Journal, set[int]]] = {}
 

@@ -4,11 +4,13 @@ The careers behind are in `people`.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from random import Random
 
 from connectors.sandbox.company import Quota, Training
+from connectors.sandbox.simulation.dirt import KINDS, flaw
 from connectors.sandbox.simulation.life import Edit, Flaw, Life, live
 from connectors.sandbox.simulation.market import CURRENCY
 from connectors.sandbox.simulation.people import Career
@@ -32,11 +34,6 @@ def quotas(seed: int, period: Period, careers: Sequence[Career], dirt: float) ->
             starts_on = quarter_end(starts_on) + timedelta(days=1)
 
 
-def is_missing(life: Life) -> bool:
-    """Whether a quota was forgotten: it is listed, and no CRM has it."""
-    return not life.changes
-
-
 def _quarter(
     random: Random, period: Period, career: Career, starts_on: date, monthly: int, dirt: float
 ) -> Iterator[Life]:
@@ -56,30 +53,30 @@ def _quarter(
         created_at=created_at,
         modified_at=created_at,
     )
-    is_spoilt, kind = random.random() < dirt, random.choice(("quota_missing", "quota_overlaps"))
+    is_spoilt, is_missing = random.random() < dirt, random.choice((True, False))
     revised_at = created_at + timedelta(days=random.uniform(5, 60))
     edits = [Edit(revised_at.replace(microsecond=0), {"amount": quota.amount + 5000})] if random.random() < 0.2 else []
-    if is_spoilt and kind == "quota_missing":
-        yield Life(quota.key, (), Flaw(kind, created_at))
+    if is_spoilt and is_missing:
+        yield _forgotten(quota)
         return
     yield live(crm, quota, edits)
     if is_spoilt:
-        yield live(crm, _overlapping(quota), flaw=Flaw(kind, created_at))
+        overlaps = Flaw("quota_overlaps", created_at, other=(crm, Quota, quota.key))
+        yield live(crm, _overlapping(quota), flaw=overlaps)
+
+
+def _forgotten(quota: Quota) -> Life:
+    """A quota that nobody has entered, or only when its quarter was half over."""
+    missing = flaw(Random(f"{quota.key}:flaw"), KINDS[Quota, "quota_missing"], quota.created_at)
+    if missing.until is None:
+        return Life(quota.key, (), missing)
+    return live(quota.crm, replace(quota, created_at=missing.until, modified_at=missing.until), flaw=missing)
 
 
 def _overlapping(quota: Quota) -> Quota:
     """A second quota that begins in the middle of the first."""
-    return Quota(
-        key=f"{quota.key}:again",
-        crm=quota.crm,
-        rep_email=quota.rep_email,
-        starts_on=quota.starts_on + timedelta(days=45),
-        ends_on=quota.ends_on + timedelta(days=45),
-        amount=quota.amount,
-        currency=quota.currency,
-        created_at=quota.created_at,
-        modified_at=quota.created_at,
-    )
+    half = timedelta(days=45)
+    return replace(quota, key=f"{quota.key}:again", starts_on=quota.starts_on + half, ends_on=quota.ends_on + half)
 
 
 def trainings(careers: Sequence[Career]) -> Iterator[Life]:

@@ -8,13 +8,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from connectors.sandbox.company import Record
 from connectors.sandbox.simulation.deals import OFFER_STEP, Deal
+from connectors.sandbox.simulation.dirty import dirty_records
 from connectors.sandbox.simulation.files import write_rows
 from connectors.sandbox.simulation.forecast import Forecast, Span, mean_left_after_discount
-from connectors.sandbox.simulation.life import Life
 from connectors.sandbox.simulation.market import CURRENCY, STEPS
-from connectors.sandbox.simulation.simulation import EVER, Simulation
+from connectors.sandbox.simulation.simulation import Simulation
 from connectors.sandbox.simulation.tempo import quarter_start
 from connectors.sandbox.simulation.unit import Unit
 
@@ -58,10 +57,24 @@ IDENTITIES: Columns = {
 }
 DIRTY: Columns = {
     "crm": (str, "CRM that holds the record"),
+    "stream": (str, "stream that it lands in"),
+    "record_key": (str, "the CRM's own id of the record; of a missing quota, the id it would have"),
     "record": (str, "class of the record in lower case"),
-    "key": (str, "key of the record; of a missing quota, the key it would have"),
+    "key": (str, "the company's key of the record"),
     "kind": (str, "what is wrong with it"),
-    "since": (datetime, "from when on"),
+    "rule": (str, "what a rule that finds it may be called"),
+    "fields": (str, "JSON list of the record's fields that are wrong"),
+    "spoilt_at": (datetime, "from when on the CRM shows it wrong"),
+    "healed_at": (datetime, "when it is put right, merged or deleted; later than the as-of moment perhaps, or never"),
+    "is_spoilt": (bool, "it is in the CRM, and wrong, at the as-of moment; a missing quota is not in the CRM"),
+    "was_good": (bool, "the CRM showed a good version just before"),
+    "last_good_at": (datetime, "stamp of that version"),
+    "good_values": (str, "JSON object of the wrong fields as that version had them"),
+    "good_record": (str, "JSON object of all fields of that version"),
+    "spoilt_values": (str, "JSON object of the wrong fields when they first were wrong"),
+    "other_crm": (str, "CRM of the record that it doubles or contradicts, if there is one"),
+    "other_stream": (str, "stream of that record"),
+    "other_key": (str, "that CRM's own id of that record"),
 }
 RATES: Columns = {
     "currency": (str, "ISO code"),
@@ -164,16 +177,9 @@ def identities(simulation: Simulation, as_of: datetime) -> Rows:
 
 
 def dirty(simulation: Simulation, as_of: datetime) -> Rows:
-    """Every record that is wrong on purpose, as it is now."""
-    for crm in simulation.crms:
-        for life in simulation.lives(crm, EVER, as_of):
-            if life.flaw and life.flaw.since <= as_of and (not life.changes or life.at(as_of) is not None):
-                yield (crm, _class(life), life.key, life.flaw.kind, life.flaw.since)
-
-
-def _class(life: Life) -> str:
-    record: Record | None = life.changes[0].record if life.changes else None
-    return type(record).__name__.lower() if record else "quota"
+    """Every record that is or was wrong on purpose, with its last good version; doubles count, planted or not."""
+    for found in dirty_records(simulation, as_of):
+        yield [getattr(found, name) for name in DIRTY]
 
 
 def rates(simulation: Simulation, as_of: datetime) -> Rows:

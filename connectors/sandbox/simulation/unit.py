@@ -3,8 +3,9 @@
 The classes come in the order in which records refer to each other; what happens in each is in the class's own module.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import chain
 
 from connectors.sandbox.simulation.accounts import Accounts
 from connectors.sandbox.simulation.activities import Activities
@@ -12,7 +13,7 @@ from connectors.sandbox.simulation.after_sale import AfterSale
 from connectors.sandbox.simulation.campaigns import Campaigns
 from connectors.sandbox.simulation.catalogue import LATE_SHARE, price_books, products
 from connectors.sandbox.simulation.deals import Deal, Deals
-from connectors.sandbox.simulation.leads import Leads
+from connectors.sandbox.simulation.leads import Leads, Prospect
 from connectors.sandbox.simulation.life import Life, Link
 from connectors.sandbox.simulation.market import Region
 from connectors.sandbox.simulation.people import Staff, territories
@@ -22,9 +23,6 @@ from connectors.sandbox.simulation.targets import quotas, trainings
 
 LEAD_TIME = timedelta(days=31)
 """A lead comes at most this long before its deal."""
-
-Lives = Callable[["Unit", datetime, datetime], Iterator[Life]]
-"""Those that begin not later than `until` and may still change later than `since`."""
 
 
 class Unit:
@@ -41,95 +39,56 @@ class Unit:
         self.activities = Activities(seed, self.crm, dirt)
         self.after_sale = AfterSale(seed, self.crm)
 
+    def know(self, other: "Unit") -> None:
+        """Share with another unit what the two have in common: deals booked twice, people who are users of both."""
+        other.deals.partner, self.deals.original = self.accounts, other.deals
+        self.staff.guests = [rep for rep in other.staff.careers if rep.flaw and rep.flaw.kind == "manager_overlap"]
+
     def lives(self, since: datetime, until: datetime) -> Iterator[Life]:
-        """All records that exist by a moment and may change after another, what others refer to first."""
-        for kind in LIVES:
-            yield from kind(self, since, until)
+        """All records that exist by a moment and may change after another, what others refer to first.
 
-    def moving_deals(self, since: datetime, until: datetime) -> Iterator[Deal]:
-        """The deals begun by a moment of which not all is over by another."""
-        return (deal for deal in self.deals.plans(until) if deal.over_at is None or deal.over_at > since)
+        A plan is made once and gives all its records, since making plans is most of the work; some records of deals
+        that begin shortly after the moment come along.
+        """
+        yield from self._settled()
+        for plan in self.accounts.plans(until):
+            yield from chain(self.accounts.accounts(plan), self.accounts.contacts(plan), self.accounts.surveys(plan))
+        for prospect in self._moving_prospects(since, until):
+            yield from self.leads.prospects(prospect)
+            yield from self.campaigns.lead_members(Link(prospect.key), prospect.created_at, prospect.farewell)
+        for deal in self._moving_deals(since, until + LEAD_TIME):
+            yield from self._around(deal)
+        for deal, account in self.deals.twins(until):
+            yield self.pipeline.twin(deal, account)
+        for plan in self.accounts.plans(until):
+            yield from self.campaigns.contact_members(plan)
+        for prospect in self._moving_prospects(since, until):
+            yield from self.activities.of_lead(prospect)
 
-    def _staff(self, since: datetime, until: datetime) -> Iterator[Life]:
+    def _settled(self) -> Iterator[Life]:
+        """What does not depend on how business goes."""
         yield from territories(self.crm, self.period)
         yield from self.staff.reps()
         yield from products(self.crm, self.period)
         yield from price_books(self.region, self.period)
         yield from self.campaigns.campaigns()
-
-    def _accounts(self, since: datetime, until: datetime) -> Iterator[Life]:
-        for plan in self.accounts.plans(until):
-            yield from self.accounts.accounts(plan)
-
-    def _contacts(self, since: datetime, until: datetime) -> Iterator[Life]:
-        for plan in self.accounts.plans(until):
-            yield from self.accounts.contacts(plan)
-        for deal in self.moving_deals(since, until):
-            yield from self.leads.contacts(deal)
-
-    def _deals(self, since: datetime, until: datetime) -> Iterator[Life]:
-        for deal in self.moving_deals(since, until):
-            yield from self.pipeline.lives(deal)
-        for deal, account in self.deals.twins(until):
-            yield self.pipeline.twin(deal, account)
-
-    def _leads(self, since: datetime, until: datetime) -> Iterator[Life]:
-        for prospect in self.leads.plans(until):
-            if prospect.over_at > since:
-                yield from self.leads.prospects(prospect)
-        for deal in self.moving_deals(since, until + LEAD_TIME):
-            yield from self.leads.converted(deal)
-
-    def _members(self, since: datetime, until: datetime) -> Iterator[Life]:
-        for prospect in self.leads.plans(until):
-            if prospect.over_at > since:
-                link, moment = Link(prospect.key), prospect.created_at
-                yield from self.campaigns.lead_members(link, moment, prospect.farewell)
-        for deal in self.moving_deals(since, until + LEAD_TIME):
-            if deal.lead_at:
-                yield from self.campaigns.lead_members(Link(deal.lead_key), deal.lead_at)
-        for plan in self.accounts.plans(until):
-            yield from self.campaigns.contact_members(plan)
-
-    def _activities(self, since: datetime, until: datetime) -> Iterator[Life]:
-        for deal in self.moving_deals(since, until):
-            yield from self.activities.of_deal(deal, next(self.pipeline.lives(deal)))
-        for prospect in self.leads.plans(until):
-            if prospect.over_at > since:
-                yield from self.activities.of_lead(prospect)
-
-    def _targets(self, since: datetime, until: datetime) -> Iterator[Life]:
         yield from quotas(self.seed, self.period, self.staff.careers, self.dirt)
-
-    def _orders(self, since: datetime, until: datetime) -> Iterator[Life]:
-        for deal in self.moving_deals(since, until):
-            yield from self.after_sale.orders(deal)
-
-    def _invoices(self, since: datetime, until: datetime) -> Iterator[Life]:
-        for deal in self.moving_deals(since, until):
-            yield from self.after_sale.invoices(deal)
-
-    def _surveys(self, since: datetime, until: datetime) -> Iterator[Life]:
-        for plan in self.accounts.plans(until):
-            yield from self.accounts.surveys(plan)
-        for deal in self.moving_deals(since, until):
-            yield from self.after_sale.surveys(deal)
-
-    def _trainings(self, since: datetime, until: datetime) -> Iterator[Life]:
         yield from trainings(self.staff.careers)
 
+    def _moving_prospects(self, since: datetime, until: datetime) -> Iterator[Prospect]:
+        return (prospect for prospect in self.leads.plans(until) if prospect.over_at > since)
 
-LIVES: tuple[Lives, ...] = (
-    Unit._staff,
-    Unit._accounts,
-    Unit._contacts,
-    Unit._deals,
-    Unit._leads,
-    Unit._members,
-    Unit._activities,
-    Unit._targets,
-    Unit._orders,
-    Unit._invoices,
-    Unit._surveys,
-    Unit._trainings,
-)
+    def _moving_deals(self, since: datetime, until: datetime) -> Iterator[Deal]:
+        """The deals begun by a moment of which not all is over by another."""
+        return (deal for deal in self.deals.plans(until) if deal.over_at is None or deal.over_at > since)
+
+    def _around(self, deal: Deal) -> Iterator[Life]:
+        """A deal and all that comes of it."""
+        yield from self.leads.contacts(deal)
+        lives = list(self.pipeline.lives(deal))
+        yield from lives
+        yield from self.leads.converted(deal)
+        if deal.lead_at:
+            yield from self.campaigns.lead_members(Link(deal.lead_key), deal.lead_at)
+        yield from self.activities.of_deal(deal, lives[0])
+        yield from self.after_sale.of(deal)

@@ -233,7 +233,7 @@ class Rows:
                 "Country": lead.country,
                 "Email": lead.email,
                 "Lead_Source": lead.source,
-                "Lead_Status": LEAD_STATUSES[lead.status],
+                "Lead_Status": lead.status and LEAD_STATUSES[lead.status],
                 "Converted__s": lead.converted_on is not None or lead.opportunity_key is not None,
                 "Converted_Date_Time": converted_at,
                 "Converted_Account": optional_id("Accounts", lead.account_key),
@@ -246,6 +246,7 @@ class Rows:
 
     def _opportunity(self, deal: Opportunity) -> Iterator[TableRow]:
         stage = self._stages[deal.stage]
+        probability = stage.probability if deal.probability is None else deal.probability
         yield (
             "Deals",
             {
@@ -256,14 +257,14 @@ class Rows:
                 "Type": deal.type,
                 "Lead_Source": deal.source,
                 "Amount": deal.amount,
-                "Probability": stage.probability,
-                "Expected_Revenue": _expected(deal.amount, stage),
+                "Probability": probability,
+                "Expected_Revenue": _expected(deal.amount, probability),
                 "Closing_Date": deal.close_date,
                 "Stage_Modified_Time": _second(deal.stage_changed_at),
                 "Account_Name": optional_id("Accounts", deal.account_key),
                 "Contact_Name": optional_id("Contacts", deal.contact_key),
                 "Campaign_Source": optional_id("Campaigns", deal.campaign_key),
-                "Owner": record_id("users", deal.owner_email),
+                "Owner": optional_id("users", deal.owner_email),
                 **self._money(deal.currency),
                 **_stamps(deal),
                 **_custom(deal.custom),
@@ -286,10 +287,10 @@ class Rows:
                     "Stage_Duration_Calendar_Days": (following.at.date() - step.at.date()).days if following else None,
                     "Amount": step.amount,
                     "Probability": stage.probability,
-                    "Expected_Revenue": _expected(step.amount, stage),
+                    "Expected_Revenue": _expected(step.amount, stage.probability),
                     "Closing_Date": step.close_date,
                     "Currency": deal.currency,
-                    "Modified_By": record_id("users", step.owner_email),
+                    "Modified_By": optional_id("users", step.owner_email),
                     "Created_Time": _second(step.at),
                     "Modified_Time": _second(following.at if following else step.at),
                 },
@@ -439,8 +440,8 @@ class Rows:
             },
         )
 
-    def _money(self, currency: str) -> dict[str, Any]:
-        return {"Currency": currency, "Exchange_Rate": self._world.rates.get(currency)}
+    def _money(self, currency: str | None) -> dict[str, Any]:
+        return {"Currency": currency, "Exchange_Rate": self._world.rates.get(currency or "")}
 
 
 def _stage(number: int, stage: Stage) -> dict[str, Any]:
@@ -477,8 +478,8 @@ def _custom(values: Custom) -> Mapping[str, Any]:
     }
 
 
-def _expected(amount: Decimal | None, stage: Stage) -> Decimal | None:
-    return None if amount is None else (amount * stage.probability / 100).quantize(Decimal("0.01"))
+def _expected(amount: Decimal | None, probability: int) -> Decimal | None:
+    return None if amount is None else (amount * probability / 100).quantize(Decimal("0.01"))
 
 
 def _items(order: Order) -> str | None:

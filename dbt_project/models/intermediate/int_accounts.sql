@@ -41,6 +41,7 @@ from_salesforce as (
         currency_code,
         annual_revenue_amount,
         employee_count,
+        waiver_ids,
         is_held_back,
         created_at,
     from salesforce_accounts
@@ -64,6 +65,7 @@ from_hubspot as (
         cast(null as varchar) as currency_code,
         annual_revenue_amount,
         employee_count,
+        waiver_ids,
         is_held_back,
         created_at,
     from hubspot_companies
@@ -83,6 +85,7 @@ from_dynamics as (
         dynamics_currencies.currency_code,
         dynamics_accounts.annual_revenue_amount,
         dynamics_accounts.employee_count,
+        {{ waiver_ids_of('dynamics_accounts', 'dynamics_currencies') }} as waiver_ids,
         dynamics_accounts.is_held_back,
         dynamics_accounts.created_at,
     from dynamics_accounts
@@ -103,6 +106,7 @@ from_zoho as (
         currency_code,
         annual_revenue_amount,
         employee_count,
+        waiver_ids,
         is_held_back,
         created_at,
     from zoho_accounts
@@ -131,6 +135,7 @@ final as (
         coalesce(unioned.currency_code, '{{ var("company_currency") }}') as currency_code,
         unioned.annual_revenue_amount,
         unioned.employee_count,
+        {{ waiver_ids_of('unioned', 'users') }} as waiver_ids,
         unioned.is_held_back,
         {{ business_day('unioned.created_at') }} as created_on,
     from unioned

@@ -22,6 +22,7 @@ planned as (
         plans.plan_id,
         plans.currency_code,
         opportunities.company_amount as credit_amount,
+        opportunities.waiver_ids,
         opportunities.closed_on,
         cast(date_trunc('month', opportunities.closed_on) as date) as period_for,
         cast(date_trunc(plans.tier_scope, opportunities.closed_on) as date) as attainment_period,
@@ -76,6 +77,11 @@ final as (
             when exclusion_reason is null then sum(credit_amount) over climb - credit_amount
         end as running_before_amount,
         case when exclusion_reason is null then sum(credit_amount) over climb end as running_after_amount,
+        -- What a deal earns depends on all that climbed before it, so it owes itself to their waivers too.
+        case
+            when exclusion_reason is null then {{ in_order("string_agg(waiver_ids, ',') over climb") }}
+            else waiver_ids
+        end as waiver_ids,
         closed_on,
         period_for,
         attainment_period,

@@ -29,6 +29,7 @@ won as (
         sum(company_amount) filter (where company_amount > 0) as positive_won_amount,
         count(*) filter (where sales_cycle_days >= 0) as won_with_cycle_count,
         sum(sales_cycle_days) filter (where sales_cycle_days >= 0) as won_cycle_days,
+        {{ waiver_ids_of_all() }} as waiver_ids,
     from opportunities
     where outcome = 'won'
     group by all
@@ -40,6 +41,7 @@ lost as (
         rep_id,
         coalesce(primary_product_id, 'unassigned') as product_id,
         count(*) as lost_count,
+        {{ waiver_ids_of_all() }} as waiver_ids,
     from opportunities
     where outcome = 'lost'
     group by all
@@ -52,6 +54,7 @@ pipeline as (
         coalesce(primary_product_id, 'unassigned') as product_id,
         count(*) as pipeline_count,
         sum(company_amount) as pipeline_amount,
+        {{ waiver_ids_of_all() }} as waiver_ids,
     from opportunities
     where outcome = 'open'
     group by all
@@ -63,6 +66,7 @@ created as (
         rep_id,
         coalesce(primary_product_id, 'unassigned') as product_id,
         count(*) as created_count,
+        {{ waiver_ids_of_all() }} as waiver_ids,
     from opportunities
     group by all
 ),
@@ -73,6 +77,7 @@ leads_created as (
         rep_id,
         count(*) as lead_count,
         count(*) filter (where is_converted) as converted_lead_count,
+        {{ waiver_ids_of_all() }} as waiver_ids,
     from leads
     group by all
 ),
@@ -82,6 +87,7 @@ rep_quotas as (
         quotas.month,
         reps.rep_id,
         quotas.quota_amount,
+        reps.waiver_ids,
     from quotas
     inner join reps on reps.rep_id = lower(quotas.rep_email)
 ),
@@ -139,6 +145,7 @@ final as (
         case when grain <> 'product' then coalesce(sum(lead_count), 0) end as lead_count,
         case when grain <> 'product' then coalesce(sum(converted_lead_count), 0) end as converted_lead_count,
         sum(quota_amount) as quota_amount,
+        {{ waiver_ids_of_all() }} as waiver_ids,
     from by_grain
     where entity_id is not null
     group by month, grain, entity_id, entity_name

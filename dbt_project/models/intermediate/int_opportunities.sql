@@ -63,10 +63,20 @@ primary_products as (
     ) = 1
 ),
 
+line_waivers as (
+    select
+        opportunity_id,
+        {{ waiver_ids_of_all() }} as waiver_ids,
+    from lines
+    where waiver_ids is not null
+    group by opportunity_id
+),
+
 final as (
     select
         in_company_currency.opportunity_id,
         accounts.account_id,
+        in_company_currency.crm || ':' || in_company_currency.owner_id as owner_id,
         coalesce(users.rep_id, 'unassigned') as rep_id,
         primary_products.product_id as primary_product_id,
         in_company_currency.crm,
@@ -95,6 +105,7 @@ final as (
                 else coalesce(in_company_currency.win_probability, stage_map.default_win_probability)
             end as decimal(9, 6)
         ) as win_probability,
+        {{ waiver_ids_of('in_company_currency', 'accounts', 'users', 'line_waivers') }} as waiver_ids,
         in_company_currency.is_held_back,
         in_company_currency.created_on,
         in_company_currency.expected_close_on,
@@ -105,6 +116,7 @@ final as (
         on accounts.account_id = in_company_currency.crm || ':' || in_company_currency.source_account_id
     left join users on users.user_id = in_company_currency.crm || ':' || in_company_currency.owner_id
     left join primary_products on primary_products.opportunity_id = in_company_currency.opportunity_id
+    left join line_waivers on line_waivers.opportunity_id = in_company_currency.opportunity_id
     left join stage_map
         on stage_map.crm = in_company_currency.crm
         and stage_map.crm_stage = in_company_currency.crm_stage

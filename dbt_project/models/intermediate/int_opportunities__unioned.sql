@@ -46,6 +46,7 @@ salesforce_stage_defaults as (
     select
         stage_name,
         min(win_probability) as win_probability,
+        {{ waiver_ids_of_all() }} as waiver_ids,
     from salesforce_stages
     group by stage_name
 ),
@@ -69,6 +70,7 @@ from_salesforce as (
         coalesce(
             salesforce_opportunities.win_probability, salesforce_stage_defaults.win_probability
         ) as win_probability,
+        {{ waiver_ids_of('salesforce_opportunities', 'salesforce_stage_defaults') }} as waiver_ids,
         salesforce_opportunities.is_held_back,
         salesforce_opportunities.close_on,
         salesforce_opportunities.created_at,
@@ -87,6 +89,7 @@ hubspot_merged_companies as (
     select
         company_id as survivor_id,
         unnest(merged_company_ids) as company_id,
+        waiver_ids,
     from hubspot_companies
 ),
 
@@ -111,6 +114,7 @@ from_hubspot as (
         hubspot_deals.currency_code,
         hubspot_deals.amount as native_amount,
         coalesce(hubspot_deals.win_probability, hubspot_stages.win_probability) as win_probability,
+        {{ waiver_ids_of('hubspot_deals', 'hubspot_stages', 'hubspot_merged_companies') }} as waiver_ids,
         hubspot_deals.is_held_back,
         {{ business_day('hubspot_deals.close_at') }} as close_on,
         hubspot_deals.created_at,
@@ -142,6 +146,8 @@ from_dynamics as (
             else coalesce(dynamics_opportunities.estimated_amount, dynamics_opportunities.actual_amount)
         end as native_amount,
         dynamics_opportunities.win_probability,
+        {{ waiver_ids_of('dynamics_opportunities', 'dynamics_stages', 'dynamics_currencies', 'dynamics_accounts') }}
+            as waiver_ids,
         dynamics_opportunities.is_held_back,
         case
             when dynamics_opportunities.state_code in (1, 2) then dynamics_opportunities.actual_close_on
@@ -164,6 +170,7 @@ zoho_stages_by_name as (
         stage_name,
         min(forecast_type) as forecast_type,
         min(win_probability) as win_probability,
+        {{ waiver_ids_of_all() }} as waiver_ids,
     from zoho_stages
     group by stage_name
 ),
@@ -185,6 +192,7 @@ from_zoho as (
         zoho_deals.currency_code,
         zoho_deals.amount as native_amount,
         coalesce(zoho_deals.win_probability, zoho_stages_by_name.win_probability) as win_probability,
+        {{ waiver_ids_of('zoho_deals', 'zoho_stages_by_name') }} as waiver_ids,
         zoho_deals.is_held_back,
         zoho_deals.close_on,
         zoho_deals.created_at,

@@ -43,6 +43,7 @@ from_salesforce as (
         salesforce_products.product_name,
         salesforce_lines.quantity,
         salesforce_lines.line_amount,
+        {{ waiver_ids_of('salesforce_lines', 'salesforce_products') }} as waiver_ids,
     from salesforce_lines
     left join salesforce_products on salesforce_products.product_id = salesforce_lines.product_id
 ),
@@ -62,6 +63,7 @@ from_hubspot as (
         coalesce(hubspot_products.product_name, hubspot_lines_by_deal.line_name) as product_name,
         hubspot_lines_by_deal.quantity,
         hubspot_lines_by_deal.line_amount,
+        {{ waiver_ids_of('hubspot_lines_by_deal', 'hubspot_products') }} as waiver_ids,
     from hubspot_lines_by_deal
     left join hubspot_products on hubspot_products.product_id = hubspot_lines_by_deal.product_id
 ),
@@ -74,6 +76,7 @@ from_dynamics as (
         coalesce(dynamics_products.product_name, dynamics_lines.line_name) as product_name,
         dynamics_lines.quantity,
         dynamics_lines.line_amount,
+        {{ waiver_ids_of('dynamics_lines', 'dynamics_products') }} as waiver_ids,
     from dynamics_lines
     left join dynamics_products on dynamics_products.product_id = dynamics_lines.product_id
 ),
@@ -81,6 +84,7 @@ from_dynamics as (
 zoho_items as (
     select
         deal_id,
+        waiver_ids,
         unnest(items) as item,
     from zoho_orders
     where order_status is distinct from 'Cancelled'
@@ -95,6 +99,7 @@ from_zoho as (
         zoho_products.product_name,
         {{ to_decimal('zoho_items.item.Quantity') }} as quantity,
         {{ to_decimal('zoho_items.item.Total') }} as line_amount,
+        {{ waiver_ids_of('zoho_items', 'zoho_products') }} as waiver_ids,
     from zoho_items
     left join zoho_products on zoho_products.product_id = zoho_items.item.Product_Name
 ),
@@ -126,6 +131,7 @@ final as (
         product_name,
         quantity,
         line_amount,
+        waiver_ids,
     from named
 )
 

@@ -29,6 +29,7 @@ from_salesforce as (
         product_name,
         product_code,
         product_family,
+        waiver_ids,
         coalesce(is_active, true) as is_active,
     from salesforce_products
 ),
@@ -39,6 +40,7 @@ from_hubspot as (
         product_name,
         product_code,
         cast(null as varchar) as product_family,
+        waiver_ids,
         true as is_active,
     from hubspot_products
 ),
@@ -50,6 +52,7 @@ from_dynamics as (
         dynamics_products.product_name,
         dynamics_products.product_code,
         families.product_name as product_family,
+        {{ waiver_ids_of('dynamics_products', 'families') }} as waiver_ids,
         dynamics_products.is_active,
     from dynamics_products
     left join dynamics_products as families on families.product_id = dynamics_products.parent_product_id
@@ -62,6 +65,7 @@ from_zoho as (
         product_name,
         product_code,
         product_family,
+        waiver_ids,
         is_active,
     from zoho_products
 ),
@@ -73,6 +77,7 @@ from_lines as (
         product_name,
         cast(null as varchar) as product_code,
         cast(null as varchar) as product_family,
+        waiver_ids,
         true as is_active,
     from lines
 ),
@@ -117,6 +122,7 @@ final as (
         arg_min(product_code, preference) as product_code,
         arg_min(product_family, preference) as product_family,
         coalesce(string_agg(distinct nullif(crm, 'lines'), ', ' order by nullif(crm, 'lines')), 'none') as crms,
+        {{ waiver_ids_of_all() }} as waiver_ids,
         bool_or(is_active) as is_active,
     from preferred
     group by product_id

@@ -31,6 +31,7 @@ people as (
         arg_min(region, preference) as region,
         arg_min(crm_team_name, preference) as crm_team_name,
         string_agg(distinct crm, ', ' order by crm) as crms,
+        {{ waiver_ids_of_all() }} as waiver_ids,
         bool_or(is_active) as is_active,
     from with_manager
     group by rep_id
@@ -38,7 +39,7 @@ people as (
 
 with_team as (
     select
-        people.*,
+        people.* replace ({{ waiver_ids_of('people', 'managers') }} as waiver_ids),
         managers.rep_name as manager_name,
         reports.manager_id is not null as is_manager,
         -- A manager belongs to the team they lead, others to their manager's; without one, the CRM's own team it is.
@@ -65,6 +66,7 @@ final as (
         end as team_name,
         coalesce(teams.region, with_team.region, 'Unassigned') as region,
         with_team.crms,
+        with_team.waiver_ids,
         with_team.is_manager,
         with_team.is_active,
     from with_team

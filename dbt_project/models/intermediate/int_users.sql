@@ -36,6 +36,7 @@ from_salesforce as (
         user_name,
         region,
         team_name as crm_team_name,
+        waiver_ids,
         coalesce(is_active, true) as is_active,
         coalesce(user_type, 'Standard') = 'Standard' as is_person,
     from salesforce_users
@@ -58,6 +59,7 @@ from_hubspot_owners as (
         coalesce(hubspot_owners.owner_name, hubspot_users_by_email.user_name) as user_name,
         hubspot_users_by_email.region,
         hubspot_owners.team_name as crm_team_name,
+        {{ waiver_ids_of('hubspot_owners', 'hubspot_users_by_email') }} as waiver_ids,
         hubspot_owners.is_active,
         coalesce(hubspot_owners.owner_type, 'PERSON') = 'PERSON' as is_person,
     from hubspot_owners
@@ -75,6 +77,7 @@ from_hubspot_users as (
         hubspot_users_by_email.user_name,
         hubspot_users_by_email.region,
         cast(null as varchar) as crm_team_name,
+        hubspot_users_by_email.waiver_ids,
         true as is_active,
         true as is_person,
     from hubspot_users_by_email
@@ -91,6 +94,7 @@ from_dynamics as (
         dynamics_users.user_name,
         dynamics_business_units.business_unit_name as region,
         cast(null as varchar) as crm_team_name,
+        {{ waiver_ids_of('dynamics_users', 'dynamics_business_units') }} as waiver_ids,
         dynamics_users.is_active,
         true as is_person,
     from dynamics_users
@@ -109,6 +113,7 @@ from_zoho as (
         zoho_users.user_name,
         zoho_roles.role_name as region,
         cast(null as varchar) as crm_team_name,
+        {{ waiver_ids_of('zoho_users', 'zoho_roles') }} as waiver_ids,
         zoho_users.is_active,
         true as is_person,
     from zoho_users
@@ -140,6 +145,7 @@ final as (
         coalesce(user_name, email, crm || ':' || source_user_id) as user_name,
         region,
         crm_team_name,
+        waiver_ids,
         is_active,
         is_person,
     from unioned

@@ -1,5 +1,6 @@
 """The simulated company: the same at a moment and through time, sound, as wrong as it says, and its truth true."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -24,13 +25,13 @@ from connectors.sandbox.company import (
     Rep,
     Territory,
 )
-from connectors.sandbox.simulation import Simulation, write, write_truth
-from connectors.sandbox.simulation.deals import ANY_FLAWS, WON_FLAWS
+from connectors.sandbox.simulation import DirtyRecord, Simulation, dirty_records, write, write_truth
+from connectors.sandbox.simulation.dirt import KINDS
 from connectors.sandbox.simulation.hazards import PACE, finished
 from connectors.sandbox.simulation.life import record_key
 from connectors.sandbox.simulation.market import CRMS, MAIN_ITEMS, STEPS
 from connectors.sandbox.simulation.period import Period
-from connectors.sandbox.simulation.truth import dirty, expected_bookings, win_probabilities
+from connectors.sandbox.simulation.truth import expected_bookings, win_probabilities
 
 OPENED_AT = datetime(2026, 8, 14, 18, tzinfo=UTC)
 REFERENCES = {
@@ -182,31 +183,101 @@ def test_a_clean_company_is_sound() -> None:
         assert all((part.quotas, part.trainings, part.surveys, part.campaign_members, part.price_books))
 
 
-def test_every_kind_of_dirt_is_there_and_listed() -> None:
-    simulation = Simulation(3, 0.15, opened_at=OPENED_AT, dirt=0.2)
-    listed = {(crm, record, name): kind for crm, record, name, kind, _ in dirty(simulation, OPENED_AT)}
-    assert set(listed.values()) == {
-        *WON_FLAWS,
-        *ANY_FLAWS,
-        "manager_gap",
-        "manager_cycle",
-        "quota_missing",
-        "quota_overlaps",
-        "email_invalid",
-        "phone_invalid",
-        "contact_orphan",
-        "country_invalid",
-        "activity_orphan",
-    }
-    company = simulation.company()
-    marked = {(deal.crm, "opportunity", deal.key) for deal in company.opportunities if deal.is_dirty}
-    assert marked == {name for name in listed if name[1] == "opportunity"}
-    without_amount = {deal.key for deal in company.opportunities if deal.stage == "won" and deal.amount is None}
-    assert without_amount == {name for (_, _, name), kind in listed.items() if kind == "won_without_amount"}
-    split = {deal.key for deal in company.opportunities if sum(part.percent for part in deal.splits) == 90}
-    assert split == {name for (_, _, name), kind in listed.items() if kind == "splits_not_100"}
+@pytest.fixture(scope="module")
+def spoilt() -> Simulation:
+    """A company in which a fifth of everything is wrong."""
+    return Simulation(3, 0.15, opened_at=OPENED_AT, dirt=0.2)
+
+
+@pytest.fixture(scope="module")
+def listed(spoilt: Simulation) -> list[DirtyRecord]:
+    """What is or was wrong in it."""
+    return list(dirty_records(spoilt, OPENED_AT))
+
+
+def test_every_kind_of_dirt_is_there_in_every_crm_that_can_have_it(listed: list[DirtyRecord]) -> None:
+    found = {(row.crm, row.record, row.kind) for row in listed}
+    expected = {(crm, dirt.record.__name__.lower(), dirt.kind) for dirt in KINDS.values() for crm in dirt.crms}
+    assert found <= expected
+    rare = {"owner_inactive_at_close"}
+    assert {name for name in expected - found if name[2] not in rare} == set()
+    assert rare <= {kind for _, _, kind in found}
+    for kind in {row.kind for row in listed} - {"duplicate_open_deal"}:  # two open deals do not stay alike for long
+        assert any(row.is_spoilt for row in listed if row.kind == kind), kind
+    assert all(row.spoilt_at <= OPENED_AT for row in listed)
+    keys = Counter((row.crm, row.stream, row.record_key, row.kind) for row in listed)
+    assert max(keys.values()) == 1
+
+
+def test_what_is_listed_as_wrong_is_wrong_and_nothing_else(spoilt: Simulation, listed: list[DirtyRecord]) -> None:
+    company = spoilt.company()
+    wrong: dict[str, set[str]] = {}
+    for row in listed:
+        if row.is_spoilt:
+            wrong.setdefault(row.kind, set()).add(row.key)
+    deals = {deal.key: deal for deal in company.opportunities}
+    of_deals = {dirt.kind for dirt in KINDS.values() if dirt.record is Opportunity}
+    marked = {name for name, deal in deals.items() if deal.is_dirty}
+    assert marked == set().union(*(keys for kind, keys in wrong.items() if kind in of_deals))
+
+    won = {name: deal for name, deal in deals.items() if deal.stage == "won"}
+    assert wrong["won_without_amount"] == {name for name, deal in won.items() if deal.amount is None}
+    assert wrong["won_without_close_date"] == {name for name, deal in won.items() if deal.close_date is None}
+    assert wrong["won_without_owner"] == {name for name, deal in deals.items() if deal.owner_email is None}
+    assert wrong["currency_missing"] == {name for name, deal in deals.items() if deal.currency is None}
+    assert wrong["currency_invalid"] == {name for name, deal in deals.items() if deal.currency == "XXA"}
+    assert wrong["probability_against_stage"] == {n for n, deal in deals.items() if deal.probability is not None}
+    split = {name for name, deal in deals.items() if sum(part.percent for part in deal.splits) == 90}
+    assert wrong["splits_not_100"] == split
+    orphans = {f"{n}:{line.ordinal}" for n, deal in deals.items() for line in deal.lines if line.is_orphan}
+    assert wrong["line_item_orphan"] == orphans
+    assert wrong["lead_without_status"] == {lead.key for lead in company.leads if lead.status is None}
+    invalid = {person.key for person in (*company.contacts, *company.leads) if "@" not in person.email.strip("@")}
+    assert invalid <= wrong["email_invalid"]
+    accounts, contacts = ({record.key for record in records} for records in (company.accounts, company.contacts))
+    assert wrong["contact_orphan"] == {person.key for person in company.contacts if person.account_key not in accounts}
+    assert wrong["duplicate_account"] == {name for name in accounts if name.endswith((":second", ":double"))}
+    assert wrong["duplicate_contact"] == {name for name in contacts if name.endswith((":second", ":double"))}
+    gone = {activity.key for activity in company.activities if activity.opportunity_key not in {None, *deals}}
+    assert wrong["activity_parent_gone"] == gone
+    parents = ("account_key", "contact_key", "opportunity_key", "lead_key")
+    alone = {task.key for task in company.activities if not any(getattr(task, name) for name in parents)}
+    assert wrong["activity_orphan"] == alone
     quotas = {quota.key for quota in company.quotas}
-    assert not quotas & {name for (_, _, name), kind in listed.items() if kind == "quota_missing"}
+    assert not quotas & wrong["quota_missing"] and wrong["quota_overlaps"] <= quotas
+
+
+def test_the_truth_knows_the_last_good_version_and_when_a_record_is_healed(listed: list[DirtyRecord]) -> None:
+    once_good = [row for row in listed if row.was_good]
+    assert {row.kind for row in once_good} >= {"amount_outlier", "country_invalid", "lead_without_status"}
+    for row in listed:
+        assert row.was_good is (row.good_record is not None) is (row.last_good_at is not None)
+        assert row.healed_at is None or row.spoilt_at < row.healed_at
+        assert not row.is_spoilt or row.healed_at is None or row.healed_at > OPENED_AT
+    for row in once_good:
+        good, values = json.loads(row.good_record or ""), json.loads(row.good_values or "")
+        assert row.last_good_at and row.last_good_at < row.spoilt_at
+        assert good["key" if row.record != "rep" else "email"] == row.key
+        assert values == {name: good[name] for name in json.loads(row.fields)}
+        if row.kind == "amount_outlier":
+            assert Decimal(json.loads(row.spoilt_values or "")["amount"]) == Decimal(good["amount"]) * 100
+    healed = [row for row in listed if row.healed_at and row.healed_at <= OPENED_AT]
+    assert 0.1 < len(healed) / len(listed) < 0.6
+
+
+def test_dirt_changes_nothing_else() -> None:
+    clean, dirty = (Simulation(4, 0.03, opened_at=OPENED_AT, dirt=dirt) for dirt in (0, 0.1))
+    rows = list(dirty_records(dirty, OPENED_AT + timedelta(days=200)))
+    wrong = {(row.record, row.key) for row in rows}
+    wrong |= {("opportunity", name.rpartition(":")[0]) for record, name in wrong if record == "line"}
+    forgotten = {(row.crm, row.key.rpartition(":")[2]) for row in rows if row.kind == "stale_open_deal"}
+    before = {key(record): record for crm in CRMS for record in clean.records(crm)}
+    after = {key(record): record for crm in CRMS for record in dirty.records(crm)}
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert len(changed) > 50
+    for kind, name in changed:
+        crm, *parts = name.split(":")
+        assert (kind.lower(), name) in wrong or any((crm, part) in forgotten for part in parts), name
 
 
 def test_deals_end_as_their_true_probability_says() -> None:

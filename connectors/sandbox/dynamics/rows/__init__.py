@@ -32,7 +32,7 @@ from connectors.sandbox.dynamics.rows import commerce, customers, deals, people
 from connectors.sandbox.dynamics.rows.shape import Rows, Shape
 from connectors.sandbox.dynamics.tables import record_id
 
-SHARED = frozenset({"businessunit", "team", "metric"})
+SHARED = frozenset({"businessunit", "team", "metric", "transactioncurrency"})
 """Tables that no record of the company stands for: their rows come along with each record that needs them."""
 MAIN: Mapping[type, tuple[str, Callable[[Shape, Any], Rows]]] = {
     Rep: ("systemuser", people.rep),

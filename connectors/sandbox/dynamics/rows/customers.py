@@ -80,7 +80,7 @@ def contact(shape: Shape, contact: Contact) -> Rows:
 
 def lead(shape: Shape, lead: Lead) -> Rows:
     """A lead."""
-    state, status = LEAD_STATES[lead.status]
+    state, status = LEAD_STATES[lead.status or LeadStatus.OPEN]  # every lead has a status here
     yield (
         "lead",
         {

@@ -3,9 +3,11 @@
 What follows a won deal is elsewhere.
 """
 
+from decimal import Decimal
 from typing import Any
 
 from connectors.sandbox.company import Opportunity, Outcome, Step
+from connectors.sandbox.dynamics.rows.people import known_currency
 from connectors.sandbox.dynamics.rows.shape import (
     Rows,
     Shape,
@@ -38,7 +40,7 @@ def opportunity(shape: Shape, deal: Opportunity) -> Rows:
             "stageid": record_id("processstage", stage.label),
             "estimatedvalue": deal.amount,
             "actualvalue": deal.amount if stage.outcome is Outcome.WON else None,
-            "closeprobability": stage.probability,
+            "closeprobability": stage.probability if deal.probability is None else deal.probability,
             "estimatedclosedate": deal.close_date,
             "actualclosedate": None if is_open else deal.close_date,
             "msdyn_forecastcategory": category,
@@ -56,6 +58,8 @@ def opportunity(shape: Shape, deal: Opportunity) -> Rows:
             **shape.custom("opportunity", deal.custom),
         },
     )
+    if deal.currency and deal.currency not in shape.world.rates:
+        yield "transactioncurrency", known_currency(shape, deal.currency, Decimal(1))
     yield from _lines(deal, id)
     yield "opportunitysalesprocess", _process(shape, deal, id)
     yield from _ends(shape, deal, id)
@@ -68,7 +72,7 @@ def _lines(deal: Opportunity, id: str) -> Rows:
         row = {
             "opportunityproductid": record_id("opportunityproduct", f"{deal.key}:{key}"),
             "opportunityproductname": line.product,
-            "_opportunityid_value": id,
+            "_opportunityid_value": record_id("opportunity", f"{deal.key}:gone") if line.is_orphan else id,
         }
         yield "opportunityproduct", row | line_columns(line, deal.currency, moments)
 

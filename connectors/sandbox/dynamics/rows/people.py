@@ -3,6 +3,7 @@
 Customers and what is sold to them are elsewhere.
 """
 
+from decimal import Decimal
 from typing import Any
 
 from connectors.sandbox.company import Quota, Rep, Territory, Training
@@ -14,21 +15,23 @@ def foundation(shape: Shape) -> Rows:
     """What is there before any record: the company's unit, its currencies, the stages of its process."""
     yield "businessunit", _unit(shape, shape.world.name)
     for code, rate in shape.world.rates.items():
-        yield (
-            "transactioncurrency",
-            {
-                "transactioncurrencyid": record_id("transactioncurrency", code),
-                "isocurrencycode": code,
-                "currencyname": code,
-                "currencysymbol": code,
-                "exchangerate": rate,
-                "statecode": 0,
-                **shape.founded,
-            },
-        )
+        yield "transactioncurrency", known_currency(shape, code, rate)
     for number, label in enumerate(dict.fromkeys(stage.label for stage in shape.stages.values())):
         row = {"processstageid": record_id("processstage", label), "stagename": label, "stagecategory": number}
         yield "processstage", row
+
+
+def known_currency(shape: Shape, code: str, rate: Decimal) -> dict[str, Any]:
+    """A currency that the organisation has set up, be it an official one or of its own making."""
+    return {
+        "transactioncurrencyid": record_id("transactioncurrency", code),
+        "isocurrencycode": code,
+        "currencyname": code,
+        "currencysymbol": code,
+        "exchangerate": rate,
+        "statecode": 0,
+        **shape.founded,
+    }
 
 
 def _unit(shape: Shape, name: str, key: str | None = None) -> dict[str, Any]:

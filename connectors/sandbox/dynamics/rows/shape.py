@@ -59,9 +59,9 @@ def customer(account_key: str | None, column: str = "customerid") -> dict[str, A
     return {f"_{column}_value": optional_id("account", account_key), f"{column}type": account_key and "account"}
 
 
-def currency(code: str) -> dict[str, Any]:
+def currency(code: str | None) -> dict[str, Any]:
     """What its money is in."""
-    return {"_transactioncurrencyid_value": record_id("transactioncurrency", code)}
+    return {"_transactioncurrencyid_value": optional_id("transactioncurrency", code)}
 
 
 def numbered(lines: tuple[Line, ...]) -> Iterator[tuple[int, Line]]:
@@ -70,7 +70,7 @@ def numbered(lines: tuple[Line, ...]) -> Iterator[tuple[int, Line]]:
         yield (number if line.ordinal is None else line.ordinal), line
 
 
-def line_columns(line: Line, code: str, moments: Mapping[str, Any]) -> dict[str, Any]:
+def line_columns(line: Line, code: str | None, moments: Mapping[str, Any]) -> dict[str, Any]:
     """What lines of deals, orders and invoices have in common."""
     return {
         "productdescription": None,

@@ -13,6 +13,7 @@ by_account as (
         sum(company_amount) filter (where outcome = 'won') as won_amount,
         min(closed_on) filter (where outcome = 'won') as first_won_on,
         max(closed_on) filter (where outcome = 'won') as last_won_on,
+        {{ waiver_ids_of_all("outcome = 'won'") }} as waiver_ids,
     from opportunities
     where account_id is not null
     group by account_id
@@ -33,6 +34,7 @@ final as (
         accounts.employee_count,
         coalesce(by_account.won_count, 0) as won_count,
         cast(coalesce(by_account.won_amount, 0) as decimal(18, 4)) as won_amount,
+        {{ waiver_ids_of('accounts', 'by_account') }} as waiver_ids,
         accounts.is_held_back,
         accounts.created_on,
         by_account.first_won_on,

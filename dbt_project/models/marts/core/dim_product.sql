@@ -15,6 +15,7 @@ won_with_product as (
         lines.product_id,
         min(opportunities.closed_on) as first_won_on,
         max(opportunities.closed_on) as last_won_on,
+        {{ waiver_ids_of_all(relation='opportunities') }} as waiver_ids,
     from lines
     inner join opportunities on opportunities.opportunity_id = lines.opportunity_id
     where opportunities.outcome = 'won'
@@ -28,6 +29,7 @@ final as (
         products.product_code,
         products.product_family,
         products.crms,
+        {{ waiver_ids_of('products', 'won_with_product') }} as waiver_ids,
         products.is_active,
         won_with_product.first_won_on,
         won_with_product.last_won_on,

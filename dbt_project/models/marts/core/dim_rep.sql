@@ -48,6 +48,7 @@ final as (
         team_name,
         region,
         crms,
+        waiver_ids,
         is_manager,
         is_active,
     from unioned

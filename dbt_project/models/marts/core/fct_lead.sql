@@ -22,6 +22,7 @@ final as (
         leads.lead_status,
         leads.crm_status,
         reps.region,
+        {{ waiver_ids_of('leads', 'reps') }} as waiver_ids,
         leads.is_converted,
         coalesce(opportunities.outcome = 'won', false) as has_won_opportunity,
         leads.is_held_back,

@@ -10,6 +10,7 @@ final as (
     select
         opportunities.opportunity_id,
         opportunities.account_id,
+        opportunities.owner_id,
         opportunities.rep_id,
         reps.team_id,
         opportunities.primary_product_id,
@@ -27,6 +28,7 @@ final as (
         opportunities.company_amount,
         opportunities.win_probability,
         cast(opportunities.closed_on - opportunities.created_on as integer) as sales_cycle_days,
+        {{ waiver_ids_of('opportunities', 'reps') }} as waiver_ids,
         opportunities.is_held_back,
         opportunities.created_on,
         opportunities.expected_close_on,

@@ -28,6 +28,7 @@ deals as (
         outcome,
         company_amount,
         win_probability,
+        waiver_ids,
         created_on,
         closed_on,
         cast(date_trunc('quarter', coalesce(closed_on, expected_close_on)) as date) as quarter,
@@ -43,6 +44,7 @@ quarter_quotas as (
         ], recursive := true),
         cast(date_trunc('quarter', quotas.month) as date) as quarter,
         quotas.quota_amount,
+        reps.waiver_ids,
     from quotas
     inner join reps on reps.rep_id = lower(quotas.rep_email)
 ),
@@ -53,6 +55,7 @@ quota_totals as (
         entity_id,
         quarter,
         sum(quota_amount) as quota_amount,
+        {{ waiver_ids_of_all() }} as waiver_ids,
     from quarter_quotas
     group by all
 ),
@@ -81,6 +84,7 @@ history as (
         sum(deals.company_amount) filter (
             where deals.closed_on <= deals.quarter + cast(calendar.days_into_quarter as integer)
         ) as amount_by_same_day,
+        {{ waiver_ids_of_all(relation='deals') }} as waiver_ids,
     from deals
     cross join calendar
     where
@@ -98,6 +102,7 @@ pace as (
         count(*) as history_quarter_count,
         sum(total_amount) as total_amount,
         coalesce(sum(amount_by_same_day), 0) as amount_by_same_day,
+        {{ waiver_ids_of_all() }} as waiver_ids,
     from history
     group by all
 ),
@@ -117,6 +122,7 @@ positions as (
         count(*) filter (
             where deals.outcome = 'open' and deals.win_probability is null
         ) as unweighted_open_count,
+        {{ waiver_ids_of_all(relation='deals') }} as waiver_ids,
     from deals
     cross join calendar
     where deals.quarter in (calendar.this_quarter, calendar.next_quarter)
@@ -150,6 +156,10 @@ measured as (
         case when spine.method = 'pacing' then coalesce(pace.history_quarter_count, 0) end as history_quarter_count,
         case when spine.method = 'pacing' then pace.amount_by_same_day end as historical_share_closed_numerator,
         case when spine.method = 'pacing' then pace.total_amount end as historical_share_closed_denominator,
+        case
+            when spine.method = 'pacing' then {{ waiver_ids_of('positions', 'quota_totals', 'pace') }}
+            else {{ waiver_ids_of('positions', 'quota_totals') }}
+        end as waiver_ids,
     from spine
     left join positions
         on positions.level = spine.level
@@ -195,6 +205,7 @@ final as (
             end as decimal(18, 4)
         ) as forecast_amount,
         cast(quota_amount as decimal(18, 4)) as quota_amount,
+        waiver_ids,
         as_of_date,
     from measured
 )

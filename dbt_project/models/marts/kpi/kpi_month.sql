@@ -24,6 +24,7 @@ typed as (
         cast(pipeline_count as bigint) as pipeline_count,
         cast(pipeline_amount as decimal(18, 4)) as pipeline_amount,
         cast(quota_amount as decimal(18, 4)) as quota_amount,
+        waiver_ids,
     from measures
 ),
 
@@ -57,6 +58,7 @@ final as (
         case when grain <> 'product' then won_amount end as quota_attainment_rate_numerator,
         case when grain <> 'product' then coalesce(quota_amount, 0) end as quota_attainment_rate_denominator,
         {{ ratio('won_amount', 'quota_amount') }} as quota_attainment_rate,
+        waiver_ids,
     from typed
 )
 

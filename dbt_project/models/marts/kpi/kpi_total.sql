@@ -21,6 +21,7 @@ totals as (
         cast(sum(lead_count) as bigint) as lead_conversion_rate_denominator,
         cast(sum(pipeline_count) as bigint) as pipeline_count,
         cast(sum(pipeline_amount) as decimal(18, 4)) as pipeline_amount,
+        {{ waiver_ids_of_all() }} as waiver_ids,
     from measures
     group by grain, entity_id, entity_name
 ),
@@ -50,6 +51,7 @@ final as (
         {{ ratio('lead_conversion_rate_numerator', 'lead_conversion_rate_denominator') }} as lead_conversion_rate,
         pipeline_count,
         pipeline_amount,
+        waiver_ids,
     from totals
 )
 

@@ -10,6 +10,7 @@ final as (
         plan_id,
         exclusion_reason as reason,
         credit_amount,
+        waiver_ids,
         closed_on,
         period_for,
     from credits

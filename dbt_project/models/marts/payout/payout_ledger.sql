@@ -83,6 +83,7 @@ final as (
         quota_amount,
         {{ ratio('slice_from', 'quota_amount') }} as attainment_before,
         {{ ratio('slice_to', 'quota_amount') }} as attainment_after,
+        waiver_ids,
         closed_on,
         attainment_period,
         period_for,

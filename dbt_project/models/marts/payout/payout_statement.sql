@@ -32,6 +32,7 @@ months_on_plan as (
     select
         reps.rep_id as payee_id,
         reps.rep_name as payee_name,
+        reps.waiver_ids,
         assignments.plan_id,
         assignments.valid_from,
         cast(
@@ -78,6 +79,7 @@ month_lines as (
         period_for as month,
         count(*) as line_count,
         sum(amount) as earned_amount,
+        {{ waiver_ids_of_all() }} as waiver_ids,
     from ledger
     group by all
 ),
@@ -100,6 +102,7 @@ period_credits as (
         spine.payee_id,
         spine.month,
         sum(credits.credit_amount) as period_credited_amount,
+        {{ waiver_ids_of_all(relation='credits') }} as waiver_ids,
     from spine
     inner join credits
         on credits.payee_id = spine.payee_id
@@ -111,7 +114,7 @@ period_credits as (
 
 measured as (
     select
-        spine.*,
+        spine.* replace ({{ waiver_ids_of('spine', 'month_lines', 'period_credits') }} as waiver_ids),
         coalesce(month_lines.line_count, 0) as line_count,
         coalesce(month_credits.deal_count, 0) as deal_count,
         period_quotas.quota_amount,
@@ -159,6 +162,7 @@ final as (
         cast(measured.period_quota_amount as decimal(18, 2)) as attainment_rate_denominator,
         {{ ratio('measured.period_credited_amount', 'measured.period_quota_amount') }} as attainment_rate,
         cast(measured.earned_amount as decimal(18, 2)) as earned_amount,
+        measured.waiver_ids,
         measured.month,
         measured.attainment_period,
     from measured

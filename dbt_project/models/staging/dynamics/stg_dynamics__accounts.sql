@@ -16,6 +16,7 @@ final as (
         {{ to_decimal('revenue') }} as annual_revenue_amount,
         cast({{ to_decimal('numberofemployees') }} as integer) as employee_count,
         coalesce(cast(merged as boolean), false) as is_merged,
+        waiver_ids,
         is_held_back,
         {{ to_utc('createdon') }} as created_at,
         {{ to_utc('modifiedon') }} as modified_at,

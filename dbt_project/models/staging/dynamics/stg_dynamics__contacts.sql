@@ -14,6 +14,7 @@ final as (
         telephone1 as phone,
         jobtitle as job_title,
         coalesce(cast(merged as boolean), false) as is_merged,
+        waiver_ids,
         is_held_back,
         {{ to_utc('createdon') }} as created_at,
         {{ to_utc('modifiedon') }} as modified_at,

@@ -15,6 +15,7 @@ final as (
         cast({{ to_decimal('statecode') }} as integer) as state_code,
         cast({{ to_decimal('statuscode') }} as integer) as status_code,
         coalesce(cast(merged as boolean), false) as is_merged,
+        waiver_ids,
         is_held_back,
         {{ to_utc('createdon') }} as created_at,
         {{ to_utc('modifiedon') }} as modified_at,

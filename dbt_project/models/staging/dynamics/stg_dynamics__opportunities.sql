@@ -17,6 +17,7 @@ final as (
         {{ to_decimal('estimatedvalue') }} as estimated_amount,
         {{ to_decimal('actualvalue') }} as actual_amount,
         cast({{ to_decimal('closeprobability') }} / 100 as decimal(9, 6)) as win_probability,
+        waiver_ids,
         is_held_back,
         {{ to_day('estimatedclosedate') }} as estimated_close_on,
         {{ to_day('actualclosedate') }} as actual_close_on,

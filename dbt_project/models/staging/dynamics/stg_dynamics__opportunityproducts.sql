@@ -11,6 +11,7 @@ final as (
         {{ to_decimal('quantity') }} as quantity,
         {{ to_decimal('priceperunit') }} as unit_price_amount,
         {{ to_decimal('extendedamount') }} as line_amount,
+        waiver_ids,
         is_held_back,
         {{ to_utc('createdon') }} as created_at,
         {{ to_utc('modifiedon') }} as modified_at,

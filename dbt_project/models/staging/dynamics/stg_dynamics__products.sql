@@ -10,6 +10,7 @@ final as (
         productnumber as product_code,
         {{ to_decimal('price') }} as price_amount,
         coalesce({{ to_decimal('statecode') }} <> 1, true) as is_active,
+        waiver_ids,
         is_held_back,
         {{ to_utc('createdon') }} as created_at,
         {{ to_utc('modifiedon') }} as modified_at,

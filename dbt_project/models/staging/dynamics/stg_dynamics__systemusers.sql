@@ -12,6 +12,7 @@ final as (
         domainname as username,
         title as job_title,
         not coalesce(cast(isdisabled as boolean), false) as is_active,
+        waiver_ids,
         is_held_back,
         {{ to_utc('createdon') }} as created_at,
         {{ to_utc('modifiedon') }} as modified_at,

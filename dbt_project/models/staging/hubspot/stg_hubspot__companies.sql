@@ -14,6 +14,7 @@ final as (
         country,
         {{ to_decimal('annualrevenue') }} as annual_revenue_amount,
         cast({{ to_decimal('numberofemployees') }} as integer) as employee_count,
+        waiver_ids,
         is_held_back,
         {{ to_utc('createdate') }} as created_at,
         {{ to_utc('hs_lastmodifieddate') }} as modified_at,

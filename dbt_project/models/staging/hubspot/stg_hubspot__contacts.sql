@@ -14,6 +14,7 @@ final as (
         jobtitle as job_title,
         lifecyclestage as lifecycle_stage,
         hs_lead_status as lead_status,
+        waiver_ids,
         is_held_back,
         {{ to_utc('createdate') }} as created_at,
         {{ to_utc('lastmodifieddate') }} as modified_at,

@@ -12,6 +12,7 @@ final as (
         {{ to_decimal('probability') }} as win_probability,
         cast(isClosed as boolean) as is_closed,
         cast(archived as boolean) as is_archived,
+        waiver_ids,
         is_held_back,
         {{ to_utc('createdAt') }} as created_at,
         {{ to_utc('updatedAt') }} as modified_at,

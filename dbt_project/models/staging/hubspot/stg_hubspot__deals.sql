@@ -18,6 +18,7 @@ final as (
         {{ to_decimal('hs_deal_stage_probability') }} as win_probability,
         cast(hs_is_closed as boolean) as is_closed,
         cast(hs_is_closed_won as boolean) as is_won,
+        waiver_ids,
         is_held_back,
         {{ to_utc('closedate') }} as close_at,
         {{ to_utc('createdate') }} as created_at,

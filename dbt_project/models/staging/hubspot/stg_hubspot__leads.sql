@@ -12,6 +12,7 @@ final as (
         hs_lead_source as lead_source,
         hs_pipeline as pipeline_id,
         hs_pipeline_stage as stage_id,
+        waiver_ids,
         is_held_back,
         {{ to_utc('hs_createdate') }} as created_at,
         {{ to_utc('hs_lastmodifieddate') }} as modified_at,

@@ -12,6 +12,7 @@ final as (
         {{ to_decimal('quantity') }} as quantity,
         {{ to_decimal('price') }} as unit_price_amount,
         {{ to_decimal('amount') }} as line_amount,
+        waiver_ids,
         is_held_back,
         {{ to_utc('createdate') }} as created_at,
         {{ to_utc('hs_lastmodifieddate') }} as modified_at,

@@ -19,6 +19,7 @@ final as (
             teams[1].name
         ) as team_name,
         not coalesce(cast(archived as boolean), false) as is_active,
+        waiver_ids,
         is_held_back,
         {{ to_utc('createdAt') }} as created_at,
         {{ to_utc('updatedAt') }} as modified_at,

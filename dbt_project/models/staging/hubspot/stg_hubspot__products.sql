@@ -9,6 +9,7 @@ final as (
         hs_sku as product_code,
         hs_product_type as product_type,
         {{ to_decimal('price') }} as price_amount,
+        waiver_ids,
         is_held_back,
         {{ to_utc('createdate') }} as created_at,
         {{ to_utc('hs_lastmodifieddate') }} as modified_at,

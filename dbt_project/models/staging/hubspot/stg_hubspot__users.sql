@@ -10,6 +10,7 @@ final as (
         hs_job_title as job_title,
         lower(trim(manager_email)) as manager_email,
         region,
+        waiver_ids,
         is_held_back,
         {{ to_utc('hs_createdate') }} as created_at,
         {{ to_utc('hs_lastmodifieddate') }} as modified_at,

@@ -15,6 +15,7 @@ final as (
         upper(CurrencyIsoCode) as currency_code,
         {{ to_decimal('AnnualRevenue') }} as annual_revenue_amount,
         cast({{ to_decimal('NumberOfEmployees') }} as integer) as employee_count,
+        waiver_ids,
         is_held_back,
         {{ to_utc('CreatedDate') }} as created_at,
         {{ to_utc('SystemModstamp') }} as modified_at,

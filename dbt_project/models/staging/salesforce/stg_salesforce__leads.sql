@@ -16,6 +16,7 @@ final as (
         LeadSource as lead_source,
         Country as country,
         cast(IsConverted as boolean) as is_converted,
+        waiver_ids,
         is_held_back,
         {{ to_day('ConvertedDate') }} as converted_on,
         {{ to_utc('CreatedDate') }} as created_at,

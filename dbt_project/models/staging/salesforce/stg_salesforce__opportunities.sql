@@ -17,6 +17,7 @@ final as (
         cast({{ to_decimal('Probability') }} / 100 as decimal(9, 6)) as win_probability,
         cast(IsClosed as boolean) as is_closed,
         cast(IsWon as boolean) as is_won,
+        waiver_ids,
         is_held_back,
         {{ to_day('CloseDate') }} as close_on,
         {{ to_utc('LastStageChangeDate') }} as stage_changed_at,

@@ -10,6 +10,7 @@ final as (
         {{ to_decimal('Quantity') }} as quantity,
         {{ to_decimal('UnitPrice') }} as unit_price_amount,
         {{ to_decimal('TotalPrice') }} as line_amount,
+        waiver_ids,
         is_held_back,
         {{ to_day('ServiceDate') }} as service_on,
         {{ to_utc('CreatedDate') }} as created_at,

@@ -13,6 +13,7 @@ final as (
         cast(IsActive as boolean) as is_active,
         cast(IsClosed as boolean) as is_closed,
         cast(IsWon as boolean) as is_won,
+        waiver_ids,
         is_held_back,
         {{ to_utc('SystemModstamp') }} as modified_at,
     from records

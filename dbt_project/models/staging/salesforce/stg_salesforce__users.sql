@@ -14,6 +14,7 @@ final as (
         Department as team_name,
         UserType as user_type,
         cast(IsActive as boolean) as is_active,
+        waiver_ids,
         is_held_back,
         {{ to_utc('CreatedDate') }} as created_at,
         {{ to_utc('SystemModstamp') }} as modified_at,

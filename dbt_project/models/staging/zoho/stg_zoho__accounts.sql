@@ -14,6 +14,7 @@ final as (
         upper(Currency) as currency_code,
         {{ to_decimal('Annual_Revenue') }} as annual_revenue_amount,
         cast({{ to_decimal('Employees') }} as integer) as employee_count,
+        waiver_ids,
         is_held_back,
         {{ to_utc('Created_Time') }} as created_at,
         {{ to_utc('Modified_Time') }} as modified_at,

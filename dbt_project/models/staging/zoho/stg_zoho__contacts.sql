@@ -12,6 +12,7 @@ final as (
         lower(trim(Email)) as email,
         Phone as phone,
         Title as job_title,
+        waiver_ids,
         is_held_back,
         {{ to_utc('Created_Time') }} as created_at,
         {{ to_utc('Modified_Time') }} as modified_at,

@@ -11,6 +11,7 @@ final as (
         forecast_type,
         cast({{ to_decimal('sequence_number') }} as integer) as stage_order,
         cast({{ to_decimal('probability') }} / 100 as decimal(9, 6)) as win_probability,
+        waiver_ids,
         is_held_back,
     from records
 )

@@ -14,6 +14,7 @@ final as (
         upper(Currency) as currency_code,
         {{ to_decimal('Amount') }} as amount,
         cast({{ to_decimal('Probability') }} / 100 as decimal(9, 6)) as win_probability,
+        waiver_ids,
         is_held_back,
         {{ to_day('Closing_Date') }} as close_on,
         {{ to_utc('Created_Time') }} as created_at,

@@ -13,6 +13,7 @@ final as (
         Lead_Source as lead_source,
         Lead_Status as lead_status,
         coalesce(cast(Converted__s as boolean), false) as is_converted,
+        waiver_ids,
         is_held_back,
         {{ to_utc('Converted_Date_Time') }} as converted_at,
         {{ to_utc('Created_Time') }} as created_at,

@@ -10,6 +10,7 @@ final as (
         Product_Category as product_family,
         {{ to_decimal('Unit_Price') }} as price_amount,
         coalesce(cast(Product_Active as boolean), true) as is_active,
+        waiver_ids,
         is_held_back,
         {{ to_utc('Created_Time') }} as created_at,
         {{ to_utc('Modified_Time') }} as modified_at,

@@ -7,6 +7,7 @@ final as (
         id as role_id,
         reporting_to as parent_role_id,
         name as role_name,
+        waiver_ids,
         is_held_back,
     from records
 )

@@ -15,6 +15,7 @@ final as (
             Ordered_Items, '[{"id": "varchar", "Product_Name": "varchar", "Quantity": "varchar", "Total": "varchar"}]'
         ) as items,
         {{ to_decimal('Grand_Total') }} as order_amount,
+        waiver_ids,
         is_held_back,
         {{ to_utc('Created_Time') }} as created_at,
         {{ to_utc('Modified_Time') }} as modified_at,

@@ -11,6 +11,7 @@ final as (
         lower(trim(email)) as email,
         status as user_status,
         coalesce(status, 'active') = 'active' as is_active,
+        waiver_ids,
         is_held_back,
         {{ to_utc('created_time') }} as created_at,
         {{ to_utc('Modified_Time') }} as modified_at,
