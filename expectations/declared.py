@@ -85,17 +85,21 @@ class Fact:
     detail: str = ""
     skipped: str | None = None
     """Why nothing can be said."""
+    severity: Severity = Severity.INFO
+    fields: tuple[str, ...] = ()
+    """The columns it is about."""
 
     def check(self, stream: str) -> Check:
         """The fact as something to be judged by the verdict on it."""
         return Check(
             id=self.id,
             dimension=self.dimension,
-            severity=Severity.INFO,
+            severity=self.severity,
             reason=self.reason,
             table=stream,
             expects=VERDICT,
             arguments={"stream": stream, "rule": self.id},
+            fields=self.fields,
         )
 
 
@@ -140,10 +144,9 @@ def _refers(name: str, target: str) -> Rule:
 
 
 def table_checks(stream: StreamDeclaration, report: SourceReport, past: Past, *, ever: int) -> tuple[Check, ...]:
-    """Checks on the stream as a whole: keys present, fields delivered, not shrunk, as many records as the CRM says."""
-    checks = [_key_present(stream)]
+    """Checks on the stream as a whole: fields delivered, not shrunk, as many records as the CRM says."""
     needed = dict.fromkeys((stream.key, *stream.required))
-    checks += [_delivers(stream, name, Severity.CRITICAL) for name in needed]
+    checks = [_delivers(stream, name, Severity.CRITICAL) for name in needed]
     checks += [_delivers(stream, name, Severity.INFO) for name in report.missing_fields if name not in needed]
     if ever:
         checks.append(_not_shrunk(stream, past))
@@ -155,8 +158,25 @@ def table_checks(stream: StreamDeclaration, report: SourceReport, past: Past, *,
 def facts(
     stream: StreamDeclaration, report: SourceReport, past: Past, population: Population, checked_at: datetime
 ) -> tuple[Fact, ...]:
-    """What the landing and the CRM tell of the stream as a whole: single versions, steady fields, news."""
-    return (_landed_once(population), _fields_steady(report), _fresh(stream, past, population, checked_at))
+    """What the landing and the CRM tell of the stream as a whole: keys, single versions, steady fields, news."""
+    return (
+        _key_present(stream, population),
+        _landed_once(population),
+        _fields_steady(report),
+        _fresh(stream, past, population, checked_at),
+    )
+
+
+def _key_present(stream: StreamDeclaration, population: Population) -> Fact:
+    return Fact(
+        id="key_present",
+        dimension=Dimension.COMPLETENESS,
+        severity=Severity.CRITICAL,
+        reason=f"a record came without its key {stream.key}",
+        evaluated=population.records,
+        failed=population.keyless,
+        fields=(stream.key,),
+    )
 
 
 def _landed_once(population: Population) -> Fact:
@@ -195,19 +215,6 @@ def _fresh(stream: StreamDeclaration, past: Past, population: Population, checke
         reason=reason,
         failed=int(quiet > QUIET_TIMES * past.quiet + QUIET_BESIDES),
         detail=f"quiet for {quiet.days} days, usually for {past.quiet.days} at most",
-    )
-
-
-def _key_present(stream: StreamDeclaration) -> Check:
-    return Check(
-        id="key_present",
-        dimension=Dimension.COMPLETENESS,
-        severity=Severity.CRITICAL,
-        reason=f"a record came without its key {stream.key}",
-        table=stream.name,
-        expects="ExpectColumnValuesToNotBeNull",
-        arguments={"column": "_key"},
-        fields=(stream.key,),
     )
 
 

@@ -51,7 +51,7 @@ SAMPLE_KEYS = 20
 TOO_FEW_TO_FORGIVE = 50
 """Below so many records a share says nothing about how a CRM was filled."""
 KNOWN = "known_"
-NO_RECORDS = Population(records=0, ever=0, rivalled=0, newest_at=None)
+NO_RECORDS = Population(records=0, ever=0, keyless=0, rivalled=0, newest_at=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,7 +265,7 @@ def _result(ground: Ground, validated: Validated | None, result: GateResult) -> 
     details = {fact.id: fact.detail for fact in _facts(ground, result.checked_at)}
     found = []
     for check in _asked(ground, result.checked_at):
-        one = _judged(check, outcomes.get(check.id, unknown), ground.population.records)
+        one = _judged(check, outcomes.get(check.id, unknown))
         if check.id in rules:
             one = _forgiven(one, rules[check.id])
         elif one.status is Status.FAILED and details.get(check.id):
@@ -287,16 +287,12 @@ def _result(ground: Ground, validated: Validated | None, result: GateResult) -> 
     )
 
 
-def _judged(check: Check, outcome: Outcome, records: int) -> CheckResult:
-    is_by_record = check.expects == VERDICT or check.id == "key_present"
+def _judged(check: Check, outcome: Outcome) -> CheckResult:
+    judged = replace(_blank(check), status=_status(outcome), failed=outcome.unexpected, detail=outcome.crash or "")
+    if check.expects == VERDICT:
+        return replace(judged, evaluated=outcome.evaluated)
     seen = "" if outcome.observed is None else f"seen {outcome.observed}, expected {dict(check.arguments)}"
-    return replace(
-        _blank(check),
-        status=_status(outcome),
-        evaluated=outcome.evaluated if check.expects == VERDICT else records if is_by_record else 1,
-        failed=outcome.unexpected,
-        detail=outcome.crash or ("" if check.expects == VERDICT else seen),
-    )
+    return replace(judged, evaluated=1, detail=outcome.crash or seen)
 
 
 def _status(outcome: Outcome) -> Status:

@@ -57,8 +57,6 @@ _TYPES: Mapping[str, str] = {
     for column, kind in get_type_hints(Quarantined).items()
 }
 COLUMNS = [field.name for field in fields(Quarantined)]
-HELD_BACK = ("open", "superseded")
-"""The states in which staging leaves a version out."""
 
 
 def file_of(home: Path, crm: str, stream: str) -> Path:

@@ -157,10 +157,6 @@ class Rule:
         named = names_in(*self.sql, of=_OF_THE_STREAM)
         return tuple(column for column in columns if column.lower() in named)
 
-    def query(self, table: str) -> str:
-        """The failing rows of a table that has a stream's columns, as their key and version."""
-        return f"select _key, _version from (select * from {table}) as record where {self.fails_when}"
-
 
 _TEXT = re.compile(r"'(?:[^']|'')*'")
 _NAME = re.compile(r'(?:("[^"]+"|\w+)\s*\.\s*)?(?:"([^"]+)"|([a-zA-Z_]\w*))')

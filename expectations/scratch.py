@@ -85,6 +85,8 @@ class Population:
     """Live records: those whose latest version is not a deletion."""
     ever: int
     """Records that are live or were."""
+    keyless: int
+    """Live records without a key; all of them count as one."""
     rivalled: int
     """Live records of which one commit brought two versions that differ, with nothing to tell which is the later."""
     newest_at: datetime | None
@@ -112,9 +114,9 @@ class Scratch:
         if stream not in self.populations:
             for statement in (_landed(self.landing / stream), _latest(stream), _live(stream)):
                 self.connection.execute(statement)
-            ((records, ever, rivalled, newest),) = self.connection.execute(_population(stream)).fetchall()
+            ((records, ever, keyless, rivalled, newest),) = self.connection.execute(_population(stream)).fetchall()
             newest_at = newest and newest.replace(tzinfo=UTC)
-            self.populations[stream] = Population(records, ever, rivalled, newest_at)
+            self.populations[stream] = Population(records, ever, keyless, rivalled, newest_at)
         return self.populations[stream]
 
     def look_up(self, stream: str, named: Collection[str]) -> int:
@@ -211,6 +213,7 @@ def _population(stream: str) -> str:
         select
             count(*) filter (not is_deleted),
             count(*),
+            count(*) filter (_key is null and not is_deleted),
             count(*) filter (is_rivalled and not is_deleted),
             max(modified_at) filter (not is_deleted),
         from {name("latest_" + stream)}

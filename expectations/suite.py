@@ -1,7 +1,7 @@
 """Runs checks through Great Expectations and says of each what came of it.
 
-The only module that imports Great Expectations, and only once a check is to run: the import takes seconds. What a
-failure leads to is for the gates.
+Great Expectations is imported only once a check is to run: the import takes seconds. What a failure leads to is for
+the gates.
 """
 
 import os

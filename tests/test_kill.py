@@ -27,9 +27,9 @@ def has(pattern: str) -> Moment:
 
 MOMENTS: Mapping[str, Moment] = {
     "pulling": has("landing/*/*/run=*/*"),
-    "checking": has("quality/results/*/salesforce.accounts.json"),
+    "checking": has("quality/results/*/salesforce.parquet"),
     "building": has("warehouse.duckdb*"),
-    "before publishing": has("quality/results/*/warehouse.marts.json"),
+    "before publishing": has("quality/results/*/warehouse.parquet"),
     "publishing": has("published/releases/.*.draft"),
 }
 

@@ -142,6 +142,17 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LetPass:
+    """How many records break a rule and flow none the less, by which waivers and releases."""
+
+    crm: str
+    stream: str
+    rule: str
+    records: int
+    waiver_ids: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Score:
     """The quality of one CRM on one day, in one dimension or `(all)` of them, from 0 to 1."""
 
@@ -195,6 +206,7 @@ class Facts:
     queue: tuple[QueueDay, ...]
     pace: Pace | None
     samples: tuple[Sample, ...]
+    let_pass: tuple[LetPass, ...]
     scores: tuple[Score, ...]
     reconciled: tuple[Reconciled, ...]
     unknown: tuple[str, ...]
@@ -222,6 +234,7 @@ def read_facts(home: Path, night: Night, *, now: datetime) -> Facts:
         checks = _rows(db, Check, _CHECKS) if has_results else ()
         streams = _rows(db, Stream, _STREAMS) if has_results else ()
         samples = _rows(db, Sample, _SAMPLES) if has_quarantine else ()
+        let_pass = _rows(db, LetPass, _LET_PASS) if has_quarantine else ()
         incidents = _rows(db, Incident, _INCIDENTS, clock) if has_incidents else ()
         at_risk = _rows(db, AtRisk, _AT_RISK) if has_incidents else ()
         queue = _rows(db, QueueDay, _QUEUE, clock) if has_incidents else ()
@@ -241,6 +254,7 @@ def read_facts(home: Path, night: Night, *, now: datetime) -> Facts:
         queue=queue,
         pace=pace[0] if pace else None,
         samples=samples,
+        let_pass=let_pass,
         scores=scores,
         reconciled=reconciled,
         unknown=unknown,
@@ -388,6 +402,13 @@ _SAMPLES = f"""
     where state = 'open'
     qualify row_number() over (partition by crm, stream, rule order by abs(amount) desc nulls last, key) <= {SAMPLES}
     order by crm, stream, rule, abs(amount) desc nulls last, key
+"""
+_LET_PASS = """
+    select
+        crm, stream, rule, count(distinct key) as records, list_sort(list_distinct(list(waiver_id))) as waiver_ids
+    from quarantine
+    where state in ('waived', 'released')
+    group by crm, stream, rule
 """
 _SCORES = """
     select crm, dimension, day, score::double as score, coverage::double as coverage

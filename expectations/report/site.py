@@ -22,7 +22,7 @@ from expectations.privacy import mask, mask_text
 from expectations.report import charts
 from expectations.report.charts import Points
 from expectations.report.data_docs import Page
-from expectations.report.facts import MARTS, TREND_DAYS, Check, Facts, Incident, Reconciled, Sample, Stream
+from expectations.report.facts import MARTS, TREND_DAYS, Check, Facts, Incident, LetPass, Reconciled, Sample, Stream
 
 QUEUE_SHOWN = 50
 """Incidents on the first page; the queue's own page has all."""
@@ -101,6 +101,7 @@ class Finding:
     check: Check
     fields: Sequence[str]
     samples: Sequence[ShownSample]
+    let_pass: LetPass | None
 
 
 def write_pages(facts: Facts, folder: Path, reader: Reader, *, now: datetime, docs: Sequence[Page] = ()) -> Path:
@@ -323,6 +324,7 @@ def _findings(facts: Facts, reader: Reader) -> list[Finding]:
     samples: dict[tuple[str, str, str], list[Sample]] = defaultdict(list)
     for sample in facts.samples:
         samples[sample.crm, sample.stream, sample.rule].append(sample)
+    let_pass = {(found.crm, found.stream, found.rule): found for found in facts.let_pass}
     incidents = {
         (incident.crm, incident.stream, incident.rule, incident.key): incident.incident_id
         for incident in facts.incidents
@@ -335,6 +337,7 @@ def _findings(facts: Facts, reader: Reader) -> list[Finding]:
                 _shown(sample, check.fields, incidents, reader)
                 for sample in samples[check.crm, check.stream, check.rule]
             ],
+            let_pass=let_pass.get((check.crm, check.stream, check.rule)),
         )
         for check in facts.checks
         if check.status in FAILING

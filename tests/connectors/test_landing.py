@@ -190,6 +190,8 @@ def test_new_gone_and_retyped_fields_are_noted(tmp_path: Path) -> None:
     third = commit(landing, "run-3", [], Field("id", "id"), Field("size", "string"), Field("new", "date"))
     assert first.drift == third.drift == {}
     assert second.drift == {"added": ["new"], "removed": ["old"], "retyped": ["size: double to string"]}
+    assert landing.drift_of("run-2") == second.drift
+    assert landing.drift_of("run-3") == {}
 
 
 def test_a_table_lands_like_the_same_records(tmp_path: Path) -> None:

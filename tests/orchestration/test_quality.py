@@ -8,7 +8,9 @@ import dagster as dg
 import duckdb
 import pytest
 import typer
+from click.testing import Result
 from mornings import AS_OF, NOW, RUN, Left
+from typer.testing import CliRunner
 
 from expectations.report import REPORT
 from expectations.report.facts import Night
@@ -141,6 +143,16 @@ def test_a_report_that_cannot_be_written_leaves_the_last_one(left: Left) -> None
     with pytest.raises(duckdb.Error):
         write_report(left.home, Night(run_id="20260815T020000-ffffffff", as_of=AS_OF), SETTINGS, now=NOW)
     assert (left.home / REPORT).read_bytes() == before
+
+
+def test_the_command_line_says_where_the_report_lies(left: Left) -> None:
+    def ask() -> Result:
+        return CliRunner().invoke(steward_cli.app, ["report"], env={"ATTAIN_HOME": str(left.home)})
+
+    before = ask()
+    assert before.exit_code == 1 and "no report" in before.stderr
+    write_report(left.home, left.night, SETTINGS, now=NOW)
+    assert ask().stdout.strip() == str(left.home / REPORT)
 
 
 def told_commands() -> list[str]:

@@ -33,8 +33,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """A desk with one landed record, for whoever the environment names."""
     url = f"sqlite:///{tmp_path / 'quality' / 'steward.db'}"
     variables = {"ATTAIN_HOME": str(tmp_path), "ATTAIN_TIMEZONE": "Europe/Berlin", "ATTAIN_STEWARD": "ann"}
-    for name, value in {**variables, "COLUMNS": "250"}.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("orchestration.steward_cli.out.width", 250)
     folder = tmp_path / "landing" / "salesforce" / "opportunities"
     (folder / "manifests").mkdir(parents=True)
     (folder / "manifests" / "1-run1.json").write_text("{}")

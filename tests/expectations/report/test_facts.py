@@ -97,6 +97,15 @@ def test_samples_are_the_dearest_records_that_are_held_back_now(left: Left) -> N
     assert [sample.key for sample in left.facts().samples] == [f"dear {number}" for number in range(5)]
 
 
+def test_what_a_waiver_lets_pass_is_told_with_its_number(left: Left) -> None:
+    held = {"rule": "won_has_owner", "payload": "{}", "state": "waived"}
+    left.held("zoho", "deals", *({**held, "key": str(key), "waiver_id": f"W-00000{key % 2}"} for key in range(3)))
+    (let_pass,) = left.facts().let_pass
+    assert (let_pass.rule, let_pass.records, let_pass.waiver_ids) == ("won_has_owner", 3, ["W-000000", "W-000001"])
+    left.results("zoho", {**FAILING, "rule": "won_has_owner", "failed": 3})
+    assert "3 let pass by W-000000, W-000001" in left.page()
+
+
 def test_scores_are_those_of_90_days_and_the_reconciliation_that_of_the_night(left: Left) -> None:
     build_quality_marts(
         left.home,
