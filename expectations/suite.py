@@ -33,7 +33,7 @@ class Outcome:
     passed: bool
     unexpected: int = 0
     """Rows that failed; 1 for a check on a table as a whole."""
-    evaluated: int = 1
+    evaluated: int = 0
     """Rows that were looked at, where the expectation says so."""
     observed: Any = None
     crash: str | None = None
