@@ -289,7 +289,6 @@ class Rows:
                     "Probability": stage.probability,
                     "Expected_Revenue": _expected(step.amount, stage.probability),
                     "Closing_Date": step.close_date,
-                    "Currency": deal.currency,
                     "Modified_By": optional_id("users", step.owner_email),
                     "Created_Time": _second(step.at),
                     "Modified_Time": _second(following.at if following else step.at),

@@ -157,7 +157,7 @@ STANDARD = (
         "DealHistory",
         "Stage",
         has_deleted=False,
-        picklist="Stage Moved_To__s Currency",
+        picklist="Stage Moved_To__s",
         integer="Probability Stage_Duration_Calendar_Days",
         currency="Amount Expected_Revenue",
         date="Closing_Date",
