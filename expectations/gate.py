@@ -103,15 +103,8 @@ def check_crm(
     """
     own = {**RULES[crm], **(rules or {})}
     past = results.usual(home, crm, besides=run_id)
-    blank = GateResult(
-        crm=crm,
-        stream="",
-        run_id=run_id,
-        as_of=as_of,
-        checked_at=(checked_at or datetime.now(UTC)).astimezone(UTC),
-        records=0,
-        checks=(),
-    )
+    at = (checked_at or datetime.now(UTC)).astimezone(UTC)
+    blank = GateResult(crm=crm, stream="", run_id=run_id, as_of=as_of, checked_at=at, records=0, checks=())
     grounds = [
         Ground(
             stream=stream,
@@ -133,31 +126,45 @@ def check_crm(
 def _judge(
     database: Path, home: Path, blank: GateResult, grounds: Sequence[Ground], fx_rates: Path | None
 ) -> Iterator[GateResult]:
-    landing = home / "landing" / blank.crm
-    touched = [ground for ground in grounds if not _is_untouched(landing / ground.stream.name, ground.report)]
+    """Try the rules on all streams, let Great Expectations judge by what was found, and hold back what has to be."""
+    landing, at = home / "landing" / blank.crm, blank.checked_at
     named = _named(grounds, MONEY[blank.crm])
     with scratch.connect(database) as connection:
         scratch.prepare(connection, blank.as_of, fx_rates)
         connection.execute(findings.TABLES)
         base = Scratch(connection=connection, landing=landing)
-        laid_out = {ground.stream.name: _lay_out(base, ground, named, blank.checked_at) for ground in touched}
-    readable = [ground for ground in laid_out.values() if ground.unreadable is None]
-    suites = {ground.stream.name: _asked(ground, blank.checked_at) for ground in readable}
+        laid_out = {
+            ground.stream.name: _lay_out(base, ground, named, at)
+            for ground in grounds
+            if not _is_untouched(landing / ground.stream.name, ground.report)
+        }
+    suites = {stream: _asked(ground, at) for stream, ground in laid_out.items() if ground.unreadable is None}
     validated = validate(database, suites, read_only=True)
     with scratch.connect(database) as connection:
         base = replace(base, connection=connection)
-        for ground in grounds:
-            stream = ground.stream.name
-            if stream not in laid_out:
-                yield replace(blank, stream=stream, checks=_skipped(ground, blank.checked_at))
-                continue
-            result = _result(laid_out[stream], validated.get(stream), replace(blank, stream=stream))
-            result = _sampled(connection, result)
-            if not result.blocks:
-                result = _hold_back(base, home, laid_out[stream], result, named)
-            if stream in validated and (document := validated[stream].document):
-                results.save_document(home, result, document)
-            yield result
+        for untried in grounds:
+            blank = replace(blank, stream=untried.stream.name)
+            ground = laid_out.get(blank.stream)
+            if ground is None:
+                yield replace(blank, checks=_skipped(untried, at))
+            else:
+                yield _concluded(base, home, ground, validated.get(blank.stream), blank, named)
+
+
+def _concluded(
+    base: Scratch,
+    home: Path,
+    ground: Ground,
+    validated: Validated | None,
+    blank: GateResult,
+    named: Mapping[str, Collection[str]],
+) -> GateResult:
+    result = _sampled(base.connection, _result(ground, validated, blank))
+    if not result.blocks:
+        result = _hold_back(base, home, ground, result, named)
+    if validated and validated.document:
+        results.save_document(home, result, validated.document)
+    return result
 
 
 def _is_untouched(folder: Path, report: SourceReport) -> bool:
