@@ -116,6 +116,7 @@ def _place(schemas: Mapping[str, str], table: str) -> str:
 def _checks(schemas: Mapping[str, str], last_published: Mapping[str, int], company_currency: str) -> tuple[Check, ...]:
     checks = [check for mart, columns in KEYS.items() for check in _key_checks(mart, columns)]
     checks += [_complete(schemas), _won_amounts(schemas, company_currency), _same_in_all_crms(schemas)]
+    checks += [_one_manager(schemas)]
     checks += [_kpis_add_up(schemas), _statements_add_up(schemas)]
     checks += [_within("kpi_month", rate) for rate in ("win_rate", "lead_conversion_rate")]
     checks += [
@@ -277,6 +278,24 @@ def _same_in_all_crms(schemas: Mapping[str, str]) -> Check:
         "what seems to be the same won deal has different amounts in two CRMs",
         query,
     )
+    return replace(found, severity=Severity.INFO)
+
+
+def _one_manager(schemas: Mapping[str, str]) -> Check:
+    users = _place(schemas, "int_users")
+    query = f"""
+        select
+            users.rep_id,
+            string_agg(users.crm || ' ' || coalesce(managers.rep_id, users.manager_email), ', ' order by users.crm)
+                as managers,
+        from {{batch}} as rep
+        inner join {users} as users on users.rep_id = rep.rep_id
+        left join {users} as managers on managers.user_id = users.manager_user_id
+        where users.is_active and coalesce(managers.rep_id, users.manager_email) <> users.rep_id
+        group by users.rep_id
+        having count(distinct coalesce(managers.rep_id, users.manager_email)) > 1
+    """
+    found = _reconciles("one_manager_in_crms", "dim_rep", "a rep has different managers in two CRMs", query)
     return replace(found, severity=Severity.INFO)
 
 
