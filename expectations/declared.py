@@ -70,6 +70,8 @@ class Past:
     """Median number of live records."""
     quiet: timedelta | None = None
     """The longest time that its newest record was old when it was looked at."""
+    was_counted: bool = False
+    """Whether the CRM told how many records it has."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -284,7 +284,7 @@ def _result(ground: Ground, validated: Validated | None, result: GateResult) -> 
         for fact in _facts(ground, result.checked_at, skipped=True)
     ]
     if ground.report.count is None:
-        found.append(_not_counted())
+        found.append(_not_counted(ground.past))
     return replace(
         result,
         records=ground.population.records,
@@ -333,14 +333,16 @@ def _lacking(rule: Rule, ground: Ground) -> CheckResult:
     return replace(_blank(_check(rule, ground.stream)), detail=detail)
 
 
-def _not_counted() -> CheckResult:
+def _not_counted(past: Past) -> CheckResult:
+    """Say that a stream cannot be held against the CRM's count; where it always could, that is a failure to check."""
+    detail = "the CRM reports no count for this stream"
     return CheckResult(
         rule="complete",
         dimension=Dimension.COMPLETENESS,
         severity=Severity.CRITICAL,
-        status=Status.SKIPPED,
+        status=Status.COULD_NOT_CHECK if past.was_counted else Status.SKIPPED,
         reason="the number of live records is not the number that the CRM itself reports",
-        detail="the CRM reports no count for this stream",
+        detail=f"{detail}, which it did before; run again" if past.was_counted else detail,
     )
 
 

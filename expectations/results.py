@@ -178,14 +178,15 @@ def usual(home: Path, crm: str, *, besides: str) -> Mapping[str, Past]:
         return {}
     with duckdb.connect() as connection:
         rows = connection.execute(_USUAL, {"files": [str(path) for path in files]}).fetchall()
-    return {stream: Past(records, quiet) for stream, records, quiet in rows}
+    return {stream: Past(*usually) for stream, *usually in rows}
 
 
 _USUAL = f"""
 with nights as (
     select *, row_number() over (partition by stream, rule order by checked_at desc) as nights_ago
     from read_parquet($files)
-    where (rule = 'volume' and status in ('passed', 'waived'))
+    where rule = 'complete'
+        or (rule = 'volume' and status in ('passed', 'waived'))
         or (rule = 'fresh' and status in ('passed', 'waived', 'skipped') and newest_at is not null)
 )
 
@@ -194,6 +195,7 @@ select
     median(records) filter (rule = 'volume') as records,
     case when count(*) filter (rule = 'fresh') >= {NIGHTS_FOR_NEWS}
         then max(checked_at - newest_at) filter (rule = 'fresh') end as quiet,
+    coalesce(bool_or(source_count is not null) filter (rule = 'complete'), false) as was_counted,
 from nights
 where nights_ago <= {NIGHTS}
 group by stream

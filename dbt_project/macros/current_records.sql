@@ -37,6 +37,8 @@
         window newest_first as ({{ newest_first() }})
     ) as landed
     where not is_refused and is_deleted is distinct from true
+        -- one that was deleted and came back refused is what it was before the delete, not the delete's empty row
+        and landed._deleted is distinct from 'true'
     qualify row_number() over ({{ newest_first() }}) = 1
 {% endmacro %}
 

@@ -101,11 +101,11 @@ def why(engine: Engine, home: Path, crm: str, stream: str, key: str) -> Story:
 
 
 def taken_version(versions: Sequence[Version], found: Sequence[Found]) -> Version | None:
-    """Give the version that staging takes: the newest that no finding holds back, unless the record is deleted."""
+    """Give the version that staging takes: the newest that no finding holds back, unless the record is deleted now."""
     if not versions or versions[0].is_deleted:
         return None
     refused = {one.version for one in found if one.state in HOLDING_BACK}
-    return next((one for one in versions if one.is_deleted or one.version not in refused), None)
+    return next((one for one in versions if not one.is_deleted and one.version not in refused), None)
 
 
 def _verdict(

@@ -141,6 +141,14 @@ def test_without_a_count_from_the_crm_completeness_is_skipped(landing: Landing) 
     assert by_rule(landing.check("salesforce", "opportunities"))["complete"].status is Status.SKIPPED
 
 
+def test_a_count_that_used_to_be_there_is_missed(landing: Landing) -> None:
+    landing.commit("salesforce", "opportunities", [WON])
+    landing.check("salesforce", "opportunities", run_id="r1", report=SourceReport(count=1))
+    result = landing.check("salesforce", "opportunities", run_id="r2", report=SourceReport())
+    assert by_rule(result)["complete"].status is Status.COULD_NOT_CHECK
+    assert result.blocks
+
+
 @pytest.mark.parametrize("fails_when", ["NoSuchColumn is null", "Amount::integer = Name::integer", "not a (query"])
 def test_a_rule_that_crashes_is_neither_passed_nor_failed_and_blocks(landing: Landing, fails_when: str) -> None:
     landing.commit("salesforce", "opportunities", [{**WON, "Name": "Cell 4"}])
