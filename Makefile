@@ -14,7 +14,7 @@ demo: $(READY) ## the nightly job on the sandbox company, without any account
 	$(BIN)/attain demo
 
 test: $(READY) lint ## everything that has to be green
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -16,7 +16,13 @@ settings.register_profile("attain", deadline=None)
 settings.load_profile("attain")
 
 OFFLINE = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-SHARED = Path(__file__).parent.parent.parent / "shared"
+TESTS = Path(__file__).parent
+SHARED = TESTS.parent.parent / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole nights first: they take longest, and at the end nobody should wait for one."""
+    items.sort(key=lambda item: item.path.parent != TESTS)
 
 
 @pytest.fixture(scope="session")

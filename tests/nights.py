@@ -1,6 +1,9 @@
 """Whole nights for tests: run the nightly job on a sandbox, and read what it published as a stranger would."""
 
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +17,13 @@ from connectors.sandbox.generate import generate
 from connectors.sandbox.server import Server, running
 from orchestration.console import ConsoleProgress
 from orchestration.nightly import run_nightly
-from orchestration.settings import read_settings
+from orchestration.settings import PROJECT_ROOT, read_settings
 from orchestration.status import status_report
 
 AS_OF = date(2026, 8, 14)
 TWO_CRMS = ("salesforce", "hubspot")
 """As many as it takes to see them made one; a night of all four takes twice as long."""
+DBT = Path(sys.executable).with_name("dbt")
 Tables = Mapping[str, list[tuple[object, ...]]]
 
 
@@ -59,6 +63,19 @@ def first_night_in(home: Path, crms: tuple[str, ...] = TWO_CRMS) -> Iterator[Fir
         night = Night(server, home)
         assert night.outcome.is_success, night.errors
         yield FirstNight(server, home, night, published_tables(home))
+
+
+def dbt(*arguments: str, home: Path, target: Path) -> str:
+    """Run dbt on the project, as its developers do."""
+    done = subprocess.run(
+        [DBT, *arguments, "--project-dir", "dbt_project", "--profiles-dir", "dbt_project", "--target-path", target],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "ATTAIN_HOME": str(home)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def published_tables(home: Path) -> Tables:

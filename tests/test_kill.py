@@ -1,4 +1,4 @@
-"""`kill -9` of `attain run` at five moments, then an undisturbed run: the result is as if nothing had been."""
+"""`kill -9` of `attain run` at four moments, then an undisturbed run: the result is as if nothing had been."""
 
 import os
 import signal
@@ -29,7 +29,6 @@ MOMENTS: Mapping[str, Moment] = {
     "pulling": has("landing/*/*/run=*/*"),
     "checking": has("quality/results/*/salesforce.parquet"),
     "building": has("warehouse.duckdb*"),
-    "before publishing": has("quality/results/*/warehouse.parquet"),
     "publishing": has("published/releases/.*.draft"),
 }
 
