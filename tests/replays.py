@@ -54,6 +54,8 @@ def _is_of_live_deal(row: Row, sandbox: Sandbox) -> bool:
 
 
 TRUTHS = {
+    # an activity has no change tracking, and a reopened deal gives its closing a new version under the old stamp
+    ("dynamics", "opportunitycloses"): Truth("opportunityclose", but={"versionnumber"}),
     ("hubspot", "owners"): Truth("owners", is_live=lambda row, sandbox: True, but={"userId"}),
     ("hubspot", "deal_history"): Truth("history", lambda key: key.removeprefix("deals:"), _is_of_live_deal),
 }
