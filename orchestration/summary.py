@@ -36,7 +36,7 @@ FORECAST = """
         year(quarter) || ' Q' || quarter(quarter) as "quarter",
         replace(method, '_', '-') as "method",
         closed_amount as "closed",
-        weighted_open_amount as "open, weighted",
+        weighted_open_amount as "weighted",
         forecast_amount as "forecast",
         quota_amount as "quota"
     from forecast.forecast_quarter
