@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from connectors.errors import LandingDamaged
 from connectors.stream import Count, Field, Record, State, Stream
 
-FORMAT = 2
-READABLE_FORMATS = (1, 2)
+FORMAT = 3
+READABLE_FORMATS = (1, 2, 3)
 METADATA = ("_key", "_version", "_modified_at", "_deleted", "_commit_id", "_synced_at")
 ALIKE: Any = ["_deleted", "_commit_id", "_synced_at"]
 """Columns with few different values, kept as a dictionary so that counting skims over them; the stubs know no list."""
@@ -72,7 +72,14 @@ class Manifest:
     missing_fields: Sequence[str] = ()
     unavailable: str | None = None
     """Why an optional stream could not be read."""
+    as_of: str | None = None
+    """The day for which it was read, never earlier than the one before; None in manifests of formats 1 and 2."""
     format: int = field(default=FORMAT)
+
+    @property
+    def day(self) -> date:
+        """The first as-of day for which the commit counts: what is recomputed for an earlier one does not see it."""
+        return date.fromisoformat(self.as_of or self.committed_at[:10])
 
 
 def as_text(value: Any) -> str | None:
@@ -251,9 +258,12 @@ def _database() -> duckdb.DuckDBPyConnection:
 class CommitWriter:
     """Collects records of one stream and commits them, as often as the read allows."""
 
-    def __init__(self, landing: StreamLanding, *, run_id: str, fields: Sequence[Field] = ()) -> None:
+    def __init__(
+        self, landing: StreamLanding, *, run_id: str, fields: Sequence[Field] = (), as_of: date | None = None
+    ) -> None:
         previous = landing.last_manifest()
         self._landing = landing
+        self._as_of = max(as_of or datetime.now(UTC).date(), previous.day if previous else date.min)
         self._run_id = run_id
         self._fields = {field.name: field.type for field in fields}
         self._columns = tuple(dict.fromkeys([*landing.stream.columns, *self._fields]))
@@ -322,6 +332,7 @@ class CommitWriter:
             source_count_slack=count.slack if count else 0,
             missing_fields=[name for name in self._landing.stream.fields if self._fields and name not in self._fields],
             unavailable=unavailable,
+            as_of=self._as_of.isoformat(),
         )
         _save(manifest, self._landing.folder / "manifests" / f"{self._commit_id}.json")
         self._previous = manifest

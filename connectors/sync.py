@@ -6,7 +6,7 @@ How a CRM is read is the CRM module's business, how files are written the landin
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from connectors.errors import PlaceLost, Refused
@@ -59,10 +59,11 @@ def pull(
     *,
     home: Path,
     run_id: str,
+    as_of: date | None = None,
     mode: Mode = Mode(),
     on_rows: OnRows = lambda crm, stream, rows: None,
 ) -> Pulled:
-    """Bring the landing of `stream` up to date.
+    """Bring the landing of `stream` up to date, for a run as of a day; by default today's.
 
     Whatever was committed before an error stays, and the next pull goes on from there.
     """
@@ -72,12 +73,12 @@ def pull(
     calls, before = source.budget.calls, landing.last_manifest()
     reader: _Reader | None = None
     try:
-        reader = _Reader(source, landing, run_id, on_rows, source.fields(stream))
+        reader = _Reader(source, landing, run_id, as_of, on_rows, source.fields(stream))
         manifest = reader.pull(mode)
     except Refused as error:
         if not stream.optional or landing.live_rows():
             raise  # what was there before and is now refused would go stale in silence
-        reader, manifest = None, _note_unavailable(landing, run_id, str(error))
+        reader, manifest = None, _note_unavailable(landing, run_id, as_of, str(error))
     return Pulled(
         crm=source.crm,
         stream=stream.name,
@@ -94,11 +95,17 @@ class _Reader:
     """Reads one stream as often as it takes until the landing agrees with the CRM."""
 
     def __init__(
-        self, source: Source, landing: StreamLanding, run_id: str, on_rows: OnRows, fields: Sequence[Field]
+        self,
+        source: Source,
+        landing: StreamLanding,
+        run_id: str,
+        as_of: date | None,
+        on_rows: OnRows,
+        fields: Sequence[Field],
     ) -> None:
         self.rows = 0
         self._source, self._landing, self._stream = source, landing, landing.stream
-        self._run_id, self._on_rows, self._fields = run_id, on_rows, fields
+        self._run_id, self._as_of, self._on_rows, self._fields = run_id, as_of, on_rows, fields
         self._sees_deletes = True
 
     def pull(self, mode: Mode) -> Manifest:
@@ -184,7 +191,7 @@ class _Reader:
 
     @contextmanager
     def _writing(self) -> Iterator[CommitWriter]:
-        writer = CommitWriter(self._landing, run_id=self._run_id, fields=self._fields)
+        writer = CommitWriter(self._landing, run_id=self._run_id, fields=self._fields, as_of=self._as_of)
         try:
             yield writer
         except BaseException:
@@ -210,8 +217,8 @@ def _is_off(manifest: Manifest) -> bool:
     return _difference(manifest) > (0 if is_small else manifest.source_count_slack)
 
 
-def _note_unavailable(landing: StreamLanding, run_id: str, reason: str) -> Manifest:
+def _note_unavailable(landing: StreamLanding, run_id: str, as_of: date | None, reason: str) -> Manifest:
     last = landing.last_manifest()
-    writer = CommitWriter(landing, run_id=run_id)
+    writer = CommitWriter(landing, run_id=run_id, as_of=as_of)
     # A read that an earlier run left unfinished stays so, or what it listed would count as gone once it goes on.
     return writer.commit(last.state if last else {}, is_last=last is None or last.is_last, unavailable=reason)

@@ -176,9 +176,16 @@ def _pull_crm(settings: Settings, crm: str, names: set[str], run: Run, progress:
         source = settings.connect(crm)
         for stream in settings.streams[crm]:
             if stream.name in names:
-                result.done.append(
-                    pull(source, stream, home=run.home, run_id=run.run_id, mode=mode, on_rows=progress.rows)
+                pulled = pull(
+                    source,
+                    stream,
+                    home=run.home,
+                    run_id=run.run_id,
+                    as_of=run.as_of,
+                    mode=mode,
+                    on_rows=progress.rows,
                 )
+                result.done.append(pulled)
                 progress.calls(crm, source.budget.calls)
     except ConnectorError as error:
         result.error = error

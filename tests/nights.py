@@ -30,10 +30,10 @@ Tables = Mapping[str, list[tuple[object, ...]]]
 class Night:
     """What one run of the nightly job did, in this process."""
 
-    def __init__(self, server: Server, home: Path, **variables: str) -> None:
+    def __init__(self, server: Server, home: Path, as_of: date = AS_OF, **variables: str) -> None:
         self.progress = ConsoleProgress(Console(file=io.StringIO()))
         settings = read_settings({"ATTAIN_HOME": str(home), **server.environment(), **variables})
-        self.outcome = run_nightly(settings, self.progress, as_of=AS_OF)
+        self.outcome = run_nightly(settings, self.progress, as_of=as_of)
         self.errors = "\n".join(self.outcome.errors)
         self.warnings = "\n".join(self.outcome.warnings)
 
