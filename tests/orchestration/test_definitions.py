@@ -19,6 +19,7 @@ PUBLISHED = [
     "core.dim_rep",
     "core.fct_lead",
     "core.fct_opportunity",
+    "core.fct_opportunity_stage",
     "forecast.forecast_quarter",
     "kpi.kpi_month",
     "kpi.kpi_total",

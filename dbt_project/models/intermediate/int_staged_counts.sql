@@ -1,17 +1,17 @@
 {%- set staged_streams = {
     'salesforce': [
         'users', 'accounts', 'contacts', 'leads', 'opportunities', 'opportunity_stages', 'opportunity_line_items',
-        'products',
+        'opportunity_history', 'products',
     ],
     'hubspot': [
-        'users', 'owners', 'companies', 'contacts', 'leads', 'deals', 'deal_stages', 'line_items', 'products',
+        'users', 'owners', 'companies', 'contacts', 'leads', 'deals', 'deal_history', 'deal_stages', 'line_items', 'products',
     ],
     'dynamics': [
-        'systemusers', 'businessunits', 'accounts', 'contacts', 'leads', 'opportunities', 'opportunityproducts',
+        'systemusers', 'businessunits', 'accounts', 'contacts', 'leads', 'opportunities', 'opportunityproducts', 'opportunitycloses', 'opportunitysalesprocesses',
         'processstages', 'products', 'transactioncurrencies',
     ],
     'zoho': [
-        'users', 'roles', 'accounts', 'contacts', 'leads', 'deals', 'deal_stages', 'products', 'sales_orders',
+        'users', 'roles', 'accounts', 'contacts', 'leads', 'deals', 'deal_stages', 'products', 'sales_orders', 'stage_history',
     ],
 } -%}
 
