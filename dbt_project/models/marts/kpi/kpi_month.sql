@@ -41,6 +41,8 @@ final as (
         win_rate_numerator,
         win_rate_denominator,
         {{ ratio('win_rate_numerator', 'win_rate_denominator') }} as win_rate,
+        {{ wilson_low('win_rate_numerator', 'win_rate_denominator') }} as win_rate_low,
+        {{ wilson_high('win_rate_numerator', 'win_rate_denominator') }} as win_rate_high,
         average_deal_size_numerator,
         average_deal_size_denominator,
         {{ ratio('average_deal_size_numerator', 'average_deal_size_denominator', 'decimal(18, 4)') }}
@@ -52,6 +54,8 @@ final as (
         lead_conversion_rate_numerator,
         lead_conversion_rate_denominator,
         {{ ratio('lead_conversion_rate_numerator', 'lead_conversion_rate_denominator') }} as lead_conversion_rate,
+        {{ wilson_low('lead_conversion_rate_numerator', 'lead_conversion_rate_denominator') }} as lead_conversion_rate_low,
+        {{ wilson_high('lead_conversion_rate_numerator', 'lead_conversion_rate_denominator') }} as lead_conversion_rate_high,
         pipeline_count,
         pipeline_amount,
         quota_amount,
@@ -59,6 +63,8 @@ final as (
         case when grain <> 'product' then coalesce(quota_amount, 0) end as quota_attainment_rate_denominator,
         {{ ratio('won_amount', 'quota_amount') }} as quota_attainment_rate,
         waiver_ids,
+        {{ is_small_sample('win_rate_denominator') }} as is_win_rate_small_sample,
+        {{ is_small_sample('lead_conversion_rate_denominator') }} as is_lead_conversion_rate_small_sample,
     from typed
 )
 
