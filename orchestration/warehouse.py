@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
+from filelock import FileLock
 
 from orchestration.resources import Progress, Run
 from orchestration.settings import PROJECT_ROOT, Settings
@@ -42,10 +43,17 @@ class Mart:
 
 
 def prepared_project() -> DbtProject:
-    """Open the dbt project, with a manifest at least as new as its files."""
+    """Open the dbt project, with a manifest at least as new as its files.
+
+    Of processes that find it stale together one parses and the others wait; none ever sees half a manifest.
+    """
     project = DbtProject(DBT_FOLDER, profiles_dir=DBT_FOLDER)
-    if _is_stale(project.manifest_path):
-        dbt_cli(project).cli(["parse", "--quiet"], target_path=project.target_path).wait()
+    parsed = project.manifest_path.parent / "parsed"
+    parsed.mkdir(parents=True, exist_ok=True)
+    with FileLock(parsed / "lock"):
+        if _is_stale(project.manifest_path):
+            dbt_cli(project).cli(["parse", "--quiet"], target_path=parsed).wait()
+            (parsed / "manifest.json").replace(project.manifest_path)
     return project
 
 

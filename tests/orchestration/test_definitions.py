@@ -1,6 +1,9 @@
 """The asset graph: its keys, its checks, its schedule; frozen, so that a change is seen and meant."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -9,8 +12,8 @@ import pytest
 
 from orchestration.definitions import build_definitions
 from orchestration.resources import Run
-from orchestration.settings import STREAMS, read_settings
-from orchestration.warehouse import Mart, dbt_arguments, dbt_vars
+from orchestration.settings import PROJECT_ROOT, STREAMS, read_settings
+from orchestration.warehouse import Mart, dbt_arguments, dbt_vars, prepared_project
 
 PUBLISHED = [
     "core.dim_account",
@@ -120,3 +123,17 @@ def test_models_get_the_date_and_never_ask_a_clock(tmp_path: Path) -> None:
         path.name for path in models.rglob("*.sql") if "current_" in path.read_text().replace("current_records", "")
     ]
     assert not clocks
+
+
+def test_processes_that_find_the_dbt_project_stale_together_parse_it_once() -> None:
+    manifest = prepared_project().manifest_path
+    os.utime(manifest, (0, 0))
+    asked = [
+        sys.executable,
+        "-c",
+        "from orchestration.warehouse import marts, prepared_project; print(len(marts(prepared_project())))",
+    ]
+    processes = [subprocess.Popen(asked, cwd=PROJECT_ROOT, stdout=subprocess.PIPE) for _ in range(2)]
+    found = {process.communicate()[0] for process in processes}
+    assert [process.returncode for process in processes] == [0, 0]
+    assert found == {f"{len(PUBLISHED)}\n".encode()}
