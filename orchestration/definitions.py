@@ -10,6 +10,7 @@ import dagster as dg
 
 from orchestration import automation
 from orchestration.alerts import alert_sensor
+from orchestration.calendar import holidays_asset
 from orchestration.marts_gate import marts_gate
 from orchestration.publish import published_asset
 from orchestration.quality import report_asset
@@ -28,6 +29,7 @@ def build_definitions(settings: Settings, progress: Progress | None = None) -> d
     return dg.Definitions(
         assets=[
             raw_assets(settings, crms),
+            holidays_asset,
             warehouse_assets(project, settings),
             published_asset(public),
             report_asset(settings, public),

@@ -21,6 +21,7 @@ from expectations.quarantine import write_empty
 from expectations.results import declare as declare_results
 from expectations.stewardship.exemptions import exemptions
 from expectations.stewardship.export import declare as declare_queues
+from orchestration.calendar import declare as declare_calendar
 from orchestration.checks import as_check_result
 from orchestration.queues import record, stewards_database
 from orchestration.resources import Progress, Run
@@ -92,6 +93,7 @@ def declare_all_streams(settings: Settings, run: Run) -> None:
             write_empty(run.home, crm, stream.name)
     declare_results(run.home)
     declare_queues(run.home)
+    declare_calendar(run.home)
 
 
 def _gate(settings: Settings, crm: str) -> dg.AssetChecksDefinition:

@@ -16,6 +16,7 @@ import duckdb
 from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 from filelock import FileLock
 
+from orchestration.calendar import business_units, time_zones
 from orchestration.resources import Progress, Run
 from orchestration.settings import PROJECT_ROOT, Settings
 
@@ -114,16 +115,17 @@ def _results_file(home: Path) -> Path:
     return home / TARGET / "run_results.json"
 
 
-def dbt_vars(run: Run, settings: Settings) -> Mapping[str, str]:
+def dbt_vars(run: Run, settings: Settings) -> Mapping[str, Any]:
     """What the models need to know of a run; they never ask a clock."""
     return {
         "as_of_date": run.as_of.isoformat(),
         "business_timezone": settings.timezone,
+        "business_timezones": time_zones(business_units()),
         "company_currency": settings.currency,
     }
 
 
-def dbt_arguments(variables: Mapping[str, str]) -> list[str]:
+def dbt_arguments(variables: Mapping[str, Any]) -> list[str]:
     """Build everything; unit tests are for those who change the SQL, not for every night."""
     return ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(dict(variables))]
 

@@ -17,7 +17,9 @@
     cast(left({{ column }}, 10) as date)
 {%- endmacro %}
 
-{#- The business day on which a UTC timestamp falls. -#}
-{% macro business_day(column) -%}
-    cast(timezone('{{ var("business_timezone") }}', timezone('UTC', {{ column }})) as date)
+{#- The business day on which a UTC timestamp falls: in the zone of the CRM's business unit where one is named. -#}
+{% macro business_day(column, crm=none) -%}
+    cast(
+        timezone('{{ var("business_timezones").get(crm, var("business_timezone")) }}', timezone('UTC', {{ column }})) as date
+    )
 {%- endmacro %}

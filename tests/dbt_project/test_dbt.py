@@ -1,6 +1,9 @@
 """What dbt itself says of the project: it parses without a warning, and what can be built when no mart can."""
 
 import json
+import os
+import shutil
+import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,11 +11,13 @@ from typing import Any
 
 import duckdb
 import pytest
-from nights import AS_OF, dbt
+from nights import AS_OF, DBT, dbt
 
 from expectations import results
 from expectations.rule import CheckResult, Dimension, GateResult, Severity, Status
 from expectations.stewardship import export
+from orchestration.settings import PROJECT_ROOT
+from orchestration.warehouse import TARGET, dbt_findings
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +48,44 @@ def test_what_is_tagged_quality_can_be_built_when_no_mart_can(nodes: dict[str, d
         "quality_score",
     }
     assert _parents(nodes, tagged) - tagged == {"source.attain.attain.check_results", "source.attain.attain.incidents"}
+
+
+def test_periods_that_people_got_wrong_stop_the_night_and_are_named(tmp_path: Path) -> None:
+    project, home = tmp_path / "dbt_project", tmp_path / "home"
+    left_out = shutil.ignore_patterns("models", "assert_*.sql", "target", "logs")  # it is about seeds, and faster so
+    shutil.copytree(PROJECT_ROOT / "dbt_project", project, ignore=left_out)
+    home.mkdir()
+    (project / "seeds" / "teams.csv").write_text(
+        "manager_email,team_name,region,valid_from,valid_to\n"
+        "mia@x,Enterprise,EMEA,2026-01-01,2026-01-31\n"
+        "mia@x,Enterprise,EMEA,2026-02-02,\n"
+        "ned@x,Inbound,EMEA,2026-01-01,2026-02-01\n"
+        "Ned@x,Outbound,EMEA,2026-02-01,\n"
+    )
+    (project / "seeds" / "rep_assignments.csv").write_text(
+        "rep_email,manager_email,team_name,region,territory,valid_from,valid_to\n"
+        "ann@x,bob@x,,,,2026-01-01,2026-03-31\n"
+        "bob@x,cy@x,,,,2026-01-01,\n"
+        "cy@x,Ann@x,,,,2026-03-01,\n"
+        "dee@x,eva@x,,,,2026-01-01,2026-01-31\n"  # the other way round afterwards, which is no circle
+        "eva@x,dee@x,,,,2026-02-01,\n"
+        "eva@x,bob@x,,,,2025-01-01,2025-12-31\n"
+    )
+    arguments = ("build", "--select", "teams", "rep_assignments", "--indirect-selection", "cautious")
+    folders = ("--project-dir", project, "--profiles-dir", project, "--target-path", home / TARGET)
+    done = subprocess.run(
+        [DBT, *arguments, *folders, "--vars", f"{{as_of_date: {AS_OF}}}"],
+        env={**os.environ, "ATTAIN_HOME": str(home)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stdout
+    found = sorted(dbt_findings(home, "fail"))
+    assert [finding.partition(": 1 rows, for example ")[2] for finding in found] == [
+        "reports_to ann@x > bob@x > cy@x > ann@x, valid_from 2026-03-01, valid_until 2026-04-01",
+        "lower(manager_email) mia@x, valid_from 2026-02-02, valid_to None, previous_valid_to 2026-01-31",
+        "lower(manager_email) ned@x, valid_from 2026-02-01, valid_to None, previous_valid_to 2026-02-01",
+    ], found
 
 
 def keep(home: Path, run_id: str, crm: str, *, nights_ago: int, failed: int) -> None:

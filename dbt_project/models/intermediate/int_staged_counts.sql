@@ -1,17 +1,18 @@
 {%- set staged_streams = {
     'salesforce': [
         'users', 'accounts', 'contacts', 'leads', 'opportunities', 'opportunity_stages', 'opportunity_line_items',
-        'opportunity_history', 'products',
+        'opportunity_history', 'products', 'territories', 'territory_models',
     ],
     'hubspot': [
         'users', 'owners', 'companies', 'contacts', 'leads', 'deals', 'deal_history', 'deal_stages', 'line_items', 'products',
     ],
     'dynamics': [
         'systemusers', 'businessunits', 'accounts', 'contacts', 'leads', 'opportunities', 'opportunityproducts', 'opportunitycloses', 'opportunitysalesprocesses',
-        'processstages', 'products', 'transactioncurrencies',
+        'processstages', 'products', 'transactioncurrencies', 'territories',
     ],
     'zoho': [
         'users', 'roles', 'accounts', 'contacts', 'leads', 'deals', 'deal_stages', 'products', 'sales_orders', 'stage_history',
+        'territories',
     ],
 } -%}
 

@@ -2,24 +2,10 @@ with reps as (
     select * from {{ ref('int_reps') }}
 ),
 
-opportunities as (
-    select * from {{ ref('int_opportunities') }}
-),
-
-leads as (
-    select * from {{ ref('int_leads') }}
-),
-
-owned as (
-    select rep_id from opportunities
-    union
-    select rep_id from leads
-),
-
--- Only there when an opportunity or a lead has no known owner.
+-- Of whatever has no known owner.
 unassigned as (
     select
-        rep_id,
+        'unassigned' as rep_id,
         'unassigned' as team_id,
         'Unassigned' as rep_name,
         'Unassigned' as team_name,
@@ -27,8 +13,6 @@ unassigned as (
         'none' as crms,
         false as is_manager,
         false as is_active,
-    from owned
-    where rep_id = 'unassigned'
 ),
 
 unioned as (
@@ -42,11 +26,13 @@ final as (
         rep_id,
         manager_id,
         team_id,
+        territory_id,
         rep_name,
         email,
         manager_name,
         team_name,
         region,
+        title,
         crms,
         waiver_ids,
         is_manager,

@@ -26,6 +26,10 @@ zoho_roles as (
     select * from {{ ref('stg_zoho__roles') }}
 ),
 
+user_versions as (
+    select * from {{ ref('int_user_versions') }}
+),
+
 from_salesforce as (
     select
         'salesforce' as crm,
@@ -122,6 +126,12 @@ from_zoho as (
         and zoho_roles.parent_role_id is not null
 ),
 
+-- Somebody whom a CRM has forgotten still owns what they did there.
+deleted as (
+    select * from user_versions
+    where is_latest and is_deleted
+),
+
 unioned as (
     select * from from_salesforce
     union all by name
@@ -149,6 +159,25 @@ final as (
         is_active,
         is_person,
     from unioned
+    union all by name
+    select
+        deleted.user_id,
+        deleted.rep_id,
+        deleted.manager_user_id,
+        deleted.crm,
+        deleted.email,
+        deleted.manager_email,
+        deleted.user_name,
+        deleted.region,
+        deleted.crm_team_name,
+        deleted.waiver_ids,
+        deleted.is_active,
+        deleted.is_person,
+    from deleted
+    anti join unioned on unioned.crm || ':' || unioned.source_user_id = deleted.user_id
+    -- an owner and a user of HubSpot are one person; one of the two is enough
+    anti join hubspot_owners
+        on deleted.user_id like 'hubspot:user-%' and hubspot_owners.email = deleted.email
 )
 
 select * from final
