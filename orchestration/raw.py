@@ -6,7 +6,7 @@ The assets follow from the streams' declarations; adding a stream needs no edit 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -183,7 +183,7 @@ def _pull_crm(settings: Settings, crm: str, names: set[str], run: Run, progress:
                     stream,
                     home=run.home,
                     run_id=run.run_id,
-                    as_of=run.as_of,
+                    as_of=day_of_knowledge(run.as_of, source.server_time(), settings.timezone),
                     mode=mode,
                     on_rows=progress.rows,
                 )
@@ -192,6 +192,14 @@ def _pull_crm(settings: Settings, crm: str, names: set[str], run: Run, progress:
     except ConnectorError as error:
         result.error = error
     return result
+
+
+def day_of_knowledge(as_of: date, now: datetime, timezone: str) -> date:
+    """The as-of day from which on what is read now counts: the run's, but none that has not come yet.
+
+    Whoever looks ahead once must not make the nights until then wait for what they pull.
+    """
+    return min(as_of, now.astimezone(ZoneInfo(timezone)).date())
 
 
 def _mode(settings: Settings, config: PullConfig) -> Mode:

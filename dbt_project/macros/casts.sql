@@ -17,9 +17,16 @@
     cast(left({{ column }}, 10) as date)
 {%- endmacro %}
 
-{#- The business day on which a UTC timestamp falls: in the zone of the CRM's business unit where one is named. -#}
-{% macro business_day(column, crm=none) -%}
-    cast(
-        timezone('{{ var("business_timezones").get(crm, var("business_timezone")) }}', timezone('UTC', {{ column }})) as date
-    )
+{#- The business day on which a UTC timestamp falls, in the zone of the business unit whose CRM it comes from. -#}
+{% macro business_day(column, crm='crm') -%}
+    {%- set zones = var('business_timezones') -%}
+    {%- set zone -%}
+        {%- if zones -%}
+            case {{ crm }} {% for name, zone in zones.items() %}when '{{ name }}' then '{{ zone }}' {% endfor -%}
+            else '{{ var("business_timezone") }}' end
+        {%- else -%}
+            '{{ var("business_timezone") }}'
+        {%- endif -%}
+    {%- endset -%}
+    cast(timezone({{ zone }}, timezone('UTC', {{ column }})) as date)
 {%- endmacro %}

@@ -137,7 +137,7 @@ final as (
         unioned.employee_count,
         {{ waiver_ids_of('unioned', 'users') }} as waiver_ids,
         unioned.is_held_back,
-        {{ business_day('unioned.created_at') }} as created_on,
+        {{ business_day('unioned.created_at', 'unioned.crm') }} as created_on,
     from unioned
     left join users on users.user_id = unioned.crm || ':' || unioned.owner_id
     left join aliases on lower(trim(aliases.alias)) = lower(trim(unioned.industry))

@@ -93,7 +93,7 @@ from_zoho as (
         waiver_ids,
         is_held_back,
         created_at,
-        {{ business_day('converted_at') }} as converted_on,
+        {{ business_day('converted_at', "'zoho'") }} as converted_on,
     from zoho_leads
 ),
 
@@ -120,7 +120,7 @@ final as (
         unioned.is_converted,
         {{ waiver_ids_of('unioned', 'users', 'opportunities') }} as waiver_ids,
         unioned.is_held_back,
-        {{ business_day('unioned.created_at') }} as created_on,
+        {{ business_day('unioned.created_at', 'unioned.crm') }} as created_on,
         unioned.converted_on,
     from unioned
     left join users on users.user_id = unioned.crm || ':' || unioned.owner_id

@@ -116,7 +116,7 @@ from_hubspot as (
         coalesce(hubspot_deals.win_probability, hubspot_stages.win_probability) as win_probability,
         {{ waiver_ids_of('hubspot_deals', 'hubspot_stages', 'hubspot_merged_companies') }} as waiver_ids,
         hubspot_deals.is_held_back,
-        {{ business_day('hubspot_deals.close_at') }} as close_on,
+        {{ business_day('hubspot_deals.close_at', "'hubspot'") }} as close_on,
         hubspot_deals.created_at,
         hubspot_deals.modified_at,
     from hubspot_deals

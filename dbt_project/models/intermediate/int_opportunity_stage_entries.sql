@@ -201,11 +201,14 @@ unioned as (
     select * from present
 ),
 
--- A change of something else than the stage is no new entry.
+-- A change of something else than the stage is no new entry; the first is one even where the CRM names no stage.
 final as (
     select *
     from unioned
-    qualify stage is distinct from lag(stage) over (partition by opportunity_id order by place, entered_at, stage_order)
+    window in_order as (partition by opportunity_id order by place, entered_at, stage_order)
+    qualify
+        row_number() over in_order = 1
+        or stage is distinct from lag(stage) over in_order
 )
 
 select * from final

@@ -12,7 +12,7 @@ known as (
         version_number,
         not is_deleted and coalesce(cast(IsActive as boolean), true) as is_active,
         row_number() over so_far = 1 and in_first_read as is_known_first,
-        {{ business_day(to_utc('SystemModstamp'), 'salesforce') }} as modified_on,
+        {{ business_day(to_utc('SystemModstamp'), "'salesforce'") }} as modified_on,
         landed_on,
     from user_territories
     window so_far as (partition by _key order by version_number)

@@ -42,7 +42,7 @@ from_salesforce as (
         coalesce(UserType, 'Standard') = 'Standard' as is_person,
         is_deleted,
         {{ to_utc('SystemModstamp') }} as modified_at,
-        {{ business_day(to_utc('SystemModstamp'), 'salesforce') }} as modified_on,
+        {{ business_day(to_utc('SystemModstamp'), "'salesforce'") }} as modified_on,
         landed_on,
     from salesforce_users
 ),
@@ -65,7 +65,7 @@ from_hubspot_owners as (
         coalesce(type, 'PERSON') = 'PERSON' as is_person,
         is_deleted,
         {{ to_utc('updatedAt') }} as modified_at,
-        {{ business_day(to_utc('updatedAt'), 'hubspot') }} as modified_on,
+        {{ business_day(to_utc('updatedAt'), "'hubspot'") }} as modified_on,
         landed_on,
     from hubspot_owners
 ),
@@ -86,7 +86,7 @@ from_hubspot_users as (
         true as is_person,
         is_deleted,
         {{ to_utc('hs_lastmodifieddate') }} as modified_at,
-        {{ business_day(to_utc('hs_lastmodifieddate'), 'hubspot') }} as modified_on,
+        {{ business_day(to_utc('hs_lastmodifieddate'), "'hubspot'") }} as modified_on,
         landed_on,
     from hubspot_users
 ),
@@ -107,7 +107,7 @@ from_dynamics as (
         true as is_person,
         dynamics_users.is_deleted,
         {{ to_utc('dynamics_users.modifiedon') }} as modified_at,
-        {{ business_day(to_utc('dynamics_users.modifiedon'), 'dynamics') }} as modified_on,
+        {{ business_day(to_utc('dynamics_users.modifiedon'), "'dynamics'") }} as modified_on,
         dynamics_users.landed_on,
     from dynamics_users
     left join dynamics_business_units
@@ -129,7 +129,7 @@ from_zoho as (
         true as is_person,
         zoho_users.is_deleted,
         {{ to_utc('zoho_users.Modified_Time') }} as modified_at,
-        {{ business_day(to_utc('zoho_users.Modified_Time'), 'zoho') }} as modified_on,
+        {{ business_day(to_utc('zoho_users.Modified_Time'), "'zoho'") }} as modified_on,
         zoho_users.landed_on,
     from zoho_users
     left join zoho_roles

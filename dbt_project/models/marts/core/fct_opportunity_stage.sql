@@ -11,7 +11,7 @@ visits as (
         *,
         row_number() over in_order as visit_number,
         lead(entered_at) over in_order as left_at,
-        lead(stage) over in_order is null as is_current,
+        lead(place) over in_order is null as is_current,
         lag(stage_order) over in_order as stage_order_before,
     from entries
     window in_order as (partition by opportunity_id order by place, entered_at, stage_order)
