@@ -32,6 +32,8 @@ def start_ui(settings: Settings, port: int) -> int:
         "--port",
         str(port),
     ]
+    # Where Ctrl-C is ignored, as behind `nohup … &`, Dagster would inherit that and ignore SIGTERM as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, env=environment) as ui:
         signal.signal(signal.SIGTERM, lambda *_: ui.terminate())
         return ui.wait()
